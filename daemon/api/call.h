@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One request and its answer, free of any transport: the server above fills the first half, a handler the
+ * second. A handler answers before it returns, or starts an operation and answers from its completion. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/daemon.h"
+#include "core/operation.h"
+#include "util/buffer.h"
+
+struct route;
+
+enum {
+    CALL_PARAMETERS = 2, /* in a path */
+    CALL_ARGUMENTS = 8,  /* in a query */
+    CALL_INLINE_VALUES = 16,
+};
+
+struct call_argument {
+    const char *name;
+    const char *value;
+};
+
+struct call {
+    struct daemon *daemon;
+    const struct route *route;
+    const char *parameters[CALL_PARAMETERS]; /* decoded, in the order of the path */
+    struct call_argument arguments[CALL_ARGUMENTS];
+    size_t argument_count;
+    struct buffer body;
+
+    unsigned status; /* 0 until it is answered */
+    const char *content_type;
+    struct buffer reply;
+
+    /* Called on the loop when an answer comes after call_run() has returned. */
+    void (*answered_later)(struct call *call);
+    bool running; /* inside call_run() */
+
+    /* What handlers keep from start to completion. */
+    struct operation operation;
+    uint64_t inline_values[CALL_INLINE_VALUES]; /* for short operations */
+    void *values;                               /* for the others */
+    size_t claimed_bytes;                       /* of the daemon's memory for raw transfers */
+    bool placed;                                /* region and offset are known */
+    bool as_list;                               /* the answer is a list even of one value */
+};
+
+/* Checks the query's arguments against the route and calls its handler. */
+void call_run(struct call *call);
+
+/* Ends the call with what stands in call->reply. */
+void call_answer(struct call *call, unsigned status, const char *content_type);
+
+/* Ends the call with call->reply as JSON and status 200. */
+void call_answer_json(struct call *call);
+
+/* Ends the call with a problem document for the error. */
+void call_fail(struct call *call, const struct error *error);
+
+/* The same, with a region and an offset as facts for programs; done is how many accesses were completed. */
+void call_fail_at(struct call *call, const struct error *error, const char *region, uint64_t offset, size_t done);
+
+/* Releases what the call holds, not the call. */
+void call_done(struct call *call);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Devices as the API shows them. */
+#include <errno.h>
+
+#include "api/handlers.h"
+#include "util/json_writer.h"
+
+static void write_device(struct json_writer *writer, const struct device *device)
+{
+    const struct backend *backend = device->backend;
+    const struct backend_device *handle = device->handle;
+    char driver[64];
+
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "name", device_name(device));
+    if (device->description->description)
+        json_put_string(writer, "description", device->description->description);
+    json_put_string(writer, "backend", backend->name);
+    json_put_string(writer, "why", device->why);
+    json_put_string(writer, "state", handle ? "present" : "absent");
+    if (!handle)
+        json_put_string(writer, "reason", device->reason);
+    if (handle && handle->address[0])
+        json_put_string(writer, "address", handle->address);
+    if (handle && handle->id[0])
+        json_put_string(writer, "id", handle->id);
+    if (handle && backend->device_driver && backend->device_driver(device->handle, driver, sizeof(driver)))
+        json_put_string(writer, "driver", driver);
+    json_begin_array(writer, "regions");
+    for (size_t i = 0; i < device->region_count; i++)
+        json_put_string(writer, NULL, region_name(&device->regions[i]));
+    json_end_array(writer);
+    json_end_object(writer);
+}
+
+void devices_list(struct call *call)
+{
+    struct inventory *inventory = call->daemon->inventory;
+    struct json_writer writer = json_writer(&call->reply);
+
+    json_begin_object(&writer, NULL);
+    json_begin_array(&writer, "devices");
+    for (size_t i = 0; i < inventory->device_count; i++) {
+        dispatch_recheck(call->daemon->dispatch, &inventory->devices[i]);
+        write_device(&writer, &inventory->devices[i]);
+    }
+    json_end_array(&writer);
+    json_end_object(&writer);
+    call_answer_json(call);
+}
+
+void devices_get(struct call *call)
+{
+    struct device *device = inventory_find_device(call->daemon->inventory, call->parameters[0]);
+    struct json_writer writer = json_writer(&call->reply);
+    struct error error;
+
+    if (!device) {
+        error_set(&error, -ENOENT, "there is no device '%.64s': /v1/devices lists them", call->parameters[0]);
+        call_fail(call, &error);
+        return;
+    }
+    dispatch_recheck(call->daemon->dispatch, device);
+    write_device(&writer, device);
+    call_answer_json(call);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The handlers that the table of routes names, by the file they are in. */
+#pragma once
+
+#include "api/call.h"
+
+/* status.c */
+void status_get(struct call *call);
+void status_get_health(struct call *call);
+
+/* devices.c */
+void devices_list(struct call *call);
+void devices_get(struct call *call);
+
+/* regions.c */
+void regions_list(struct call *call);
+void regions_get(struct call *call);
+
+/* registers.c */
+void registers_get(struct call *call);
+void registers_put(struct call *call);
+void registers_patch(struct call *call);
+
+/* data.c */
+void data_get(struct call *call);
+void data_put(struct call *call);
+
+/* routes.c */
+void routes_list(struct call *call);

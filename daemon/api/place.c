@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See place.h. */
+#include "api/place.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int find_memory(struct call *call, struct error *error)
+{
+    struct operation *operation = &call->operation;
+    size_t size = operation->access.count * operation->access.width;
+
+    if (operation->values) /* the caller brought them */
+        return 0;
+    if (size <= sizeof(call->inline_values)) {
+        operation->values = call->inline_values;
+        return 0;
+    }
+    call->values = calloc(1, size);
+    if (!call->values)
+        return error_set(error, -ENOMEM, "out of memory for %zu octets: try again, or ask for less", size);
+    operation->values = call->values;
+    return 0;
+}
+
+int place_prepare(struct call *call, enum operation_kind kind, void (*completed)(struct operation *operation),
+        struct error *error)
+{
+    struct operation *operation = &call->operation;
+    int r;
+
+    operation->kind = kind;
+    operation->completed = completed;
+    r = operation_prepare(call->daemon->dispatch, operation->region, kind, &operation->access, error);
+    if (r < 0)
+        return r;
+    return find_memory(call, error);
+}
+
+int place_start(struct call *call, struct error *error)
+{
+    return operation_start(call->daemon->dispatch, &call->operation, error);
+}
+
+void place_fail(struct call *call, const struct error *error)
+{
+    const struct operation *operation = &call->operation;
+
+    if (call->placed)
+        call_fail_at(call, error, region_name(operation->region),
+                access_offset(&operation->access, operation->done), operation->done);
+    else
+        call_fail(call, error);
+}

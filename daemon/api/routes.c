@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One line a route. A new endpoint is a handler and a line here. */
+#include "api/routes.h"
+
+#include "api/handlers.h"
+#include "util/json_writer.h"
+
+#define REGISTER "/v1/regions/{region}/registers/{register}"
+
+const struct route routes[] = {
+    {"GET", "/healthz", PERMISSION_NONE, BODY_NONE, "", status_get_health, "Whether the daemon is alive"},
+    {"GET", "/v1", PERMISSION_LIST, BODY_NONE, "", routes_list, "What the API offers"},
+    {"GET", "/v1/status", PERMISSION_LIST, BODY_NONE, "", status_get, "Version, limits, counters, backends"},
+    {"GET", "/v1/devices", PERMISSION_LIST, BODY_NONE, "", devices_list, "All devices"},
+    {"GET", "/v1/devices/{device}", PERMISSION_LIST, BODY_NONE, "", devices_get, "One device"},
+    {"GET", "/v1/regions", PERMISSION_LIST, BODY_NONE, "", regions_list, "All regions"},
+    {"GET", "/v1/regions/{region}", PERMISSION_LIST, BODY_NONE, "", regions_get, "One region"},
+    {"GET", REGISTER, PERMISSION_READ, BODY_NONE, "width count", registers_get,
+            "Reads one register, or count consecutive ones"},
+    {"PUT", REGISTER, PERMISSION_WRITE, BODY_JSON, "width", registers_put,
+            "Writes one register ({\"value\"}), or consecutive ones ({\"values\"})"},
+    {"PATCH", REGISTER, PERMISSION_WRITE, BODY_JSON, "width", registers_patch,
+            "Changes the bits of one register that a mask selects ({\"mask\", \"value\"}), atomically"},
+    {"GET", "/v1/regions/{region}/data", PERMISSION_READ, BODY_NONE, "offset length width fixed", data_get,
+            "Reads raw octets, with fixed=1 all from one offset"},
+    {"PUT", "/v1/regions/{region}/data", PERMISSION_WRITE, BODY_OCTETS, "offset width fixed", data_put,
+            "Writes raw octets, with fixed=1 all to one offset"},
+};
+
+const size_t route_count = ELEMENTS(routes);
+
+const char *permission_name(enum permission permission)
+{
+    static const char *const names[] = {"none", "list", "read", "write"};
+
+    return names[permission];
+}
+
+void routes_list(struct call *call)
+{
+    struct json_writer writer = json_writer(&call->reply);
+
+    json_begin_object(&writer, NULL);
+    json_begin_array(&writer, "routes");
+    for (size_t i = 0; i < route_count; i++) {
+        json_begin_object(&writer, NULL);
+        json_put_string(&writer, "method", routes[i].method);
+        json_put_string(&writer, "path", routes[i].path);
+        json_put_string(&writer, "permission", permission_name(routes[i].permission));
+        json_put_string(&writer, "arguments", routes[i].arguments);
+        json_put_string(&writer, "summary", routes[i].summary);
+        json_end_object(&writer);
+    }
+    json_end_array(&writer);
+    json_end_object(&writer);
+    call_answer_json(call);
+}

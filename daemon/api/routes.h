@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The API as a table: what there is, who may call it, what it takes. The server, the listing at /v1 and the
+ * tests all read it. */
+#pragma once
+
+#include "api/call.h"
+
+enum permission {
+    PERMISSION_NONE, /* open to whoever can connect */
+    PERMISSION_LIST,
+    PERMISSION_READ,
+    PERMISSION_WRITE,
+};
+
+enum body_kind {
+    BODY_NONE,
+    BODY_JSON,   /* application/json */
+    BODY_OCTETS, /* application/octet-stream */
+};
+
+struct route {
+    const char *method;
+    const char *path; /* a segment in braces is a parameter */
+    enum permission permission;
+    enum body_kind body;
+    const char *arguments; /* names of the query's arguments, separated by blanks */
+    void (*handler)(struct call *call);
+    const char *summary;
+};
+
+extern const struct route routes[];
+extern const size_t route_count;
+
+/* "list", "read", …; "none" */
+const char *permission_name(enum permission permission);

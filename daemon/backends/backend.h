@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How a region is reached. A backend knows no clients, no names and no rules: it opens a device, opens its
+ * regions, and makes register accesses that were already checked. Adding one is one file with a `const
+ * struct backend` and one line in the table of backend.c.
+ *
+ * Calls for one device are never made from two threads at once (core/dispatch.c sees to it), so a backend
+ * needs no locks; calls for different devices may be. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/description.h"
+#include "util/error.h"
+
+enum region_type {
+    REGION_MMIO,
+    REGION_IOPORT,
+};
+
+/* One vector of register accesses of one width. Whoever makes it has checked that it lies inside the
+ * region, is naturally aligned, and that the region takes the width. */
+struct access {
+    uint64_t offset; /* octets from the region's start */
+    unsigned width;  /* octets: 1 2 4 8 */
+    size_t count;
+    bool fixed; /* every access goes to `offset` (a FIFO); otherwise each to the next register */
+};
+
+static inline uint64_t access_offset(const struct access *access, size_t index)
+{
+    return access->fixed ? access->offset : access->offset + index * access->width;
+}
+
+#define ADDRESS_UNKNOWN UINT64_MAX
+
+/* Both are embedded at the start of a backend's own struct. */
+struct backend_device {
+    const struct backend *backend;
+    char address[64]; /* where it was found, empty when that means nothing */
+    char id[16];      /* vendor:device, likewise */
+};
+
+struct backend_region {
+    const struct backend *backend;
+    enum region_type type;
+    uint64_t size;    /* octets */
+    uint64_t address; /* physical or port address, ADDRESS_UNKNOWN without one */
+    width_set widths; /* what the backend and the hardware can do at most */
+    bool write_combining;
+    bool slow; /* an access may take longer than a millisecond */
+};
+
+/* Values travel as an array of `count` values of `width` octets, each as one load gave it or as one store
+ * takes it: in the order of octets in the device's memory. Byte order is the core's business. */
+struct backend {
+    const char *name;
+    const char *summary;
+
+    /* Configuration keys (enum description_key): all of device_needs (or, where device_needs_one is set,
+     * exactly one of those) must be given, device_takes may be, no other; likewise for regions. */
+    uint32_t device_needs, device_needs_one, device_takes;
+    uint32_t region_needs, region_takes;
+
+    /* The kernel may take a mapping back while the device stays: after a bus fault regions are opened anew,
+     * which either works again or tells why not. */
+    bool revocable;
+
+    /* Whether it can work on this machine, for this process. Returns 0, or a negative errno with the reason
+     * and what to do about it. */
+    int (*usable)(struct error *error);
+
+    /* Whether a description that gives the right keys also gives sensible values, without touching the
+     * machine. NULL: the keys say it all. */
+    int (*check)(const struct device_description *description, struct error *error);
+
+    /* Finds the device. -ENODEV: it is not there (now). The caller closes it. */
+    int (*device_open)(const struct device_description *description, struct backend_device **ret_device,
+            struct error *error);
+    void (*device_close)(struct backend_device *device);
+
+    /* Whether the device still answers; false after it was removed. NULL: there is no way to tell. */
+    bool (*device_present)(struct backend_device *device);
+
+    /* The name of the kernel driver that is bound to it; false when none. NULL: never one. */
+    bool (*device_driver)(struct backend_device *device, char *name, size_t size);
+
+    int (*region_open)(struct backend_device *device, const struct region_description *description,
+            struct backend_region **ret_region, struct error *error);
+    void (*region_close)(struct backend_region *region);
+
+    /* Returns 0 or a negative errno: -EFAULT is a bus fault, -EIO another failure. *ret_done is always set:
+     * how many accesses were completed; the failing one is the next. */
+    int (*read)(struct backend_region *region, const struct access *access, void *values, size_t *ret_done);
+    int (*write)(
+            struct backend_region *region, const struct access *access, const void *values, size_t *ret_done);
+};
+
+/* All backends in order of preference, ended by NULL. */
+extern const struct backend *const backends[];
+
+/* NULL when there is none of that name. */
+const struct backend *backend_find(const char *name);
+
+/* Whether the description gives just the keys that this backend works from. */
+bool backend_fits(const struct backend *backend, const struct device_description *description);
+
+/* Chooses the backend for a device: the one that is named, or the first that fits and is usable. Writes the
+ * reason of the choice, for people, into why. When none is usable the first that fits is chosen, and its
+ * device will be absent with the reason. Returns -EINVAL when no backend fits. */
+int backend_choose(const struct device_description *description, const struct backend **ret_backend, char *why,
+        size_t why_size, struct error *error);

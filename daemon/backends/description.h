@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an administrator asked for, as plain data: the configuration fills it, inventory and backends read
+ * it. A key that was not given has its zero value and its bit missing in `keys`. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The keys whose meaning depends on the backend. Each backend says which it needs and which it takes. */
+enum description_key {
+    KEY_ADDRESS = 1 << 0, /* device: PCI address */
+    KEY_ID = 1 << 1,      /* device: PCI vendor:device[:index] */
+    KEY_MODEL = 1 << 2,   /* device: simulated board */
+    KEY_TRACE = 1 << 3,   /* device: file that records each access */
+    KEY_PATH = 1 << 4,    /* device: file that holds a simulated memory */
+    KEY_BAR = 1 << 5,     /* region */
+    KEY_OFFSET = 1 << 6,  /* region: window inside a BAR */
+    KEY_BASE = 1 << 7,    /* region: physical address */
+    KEY_SIZE = 1 << 8,    /* region */
+    KEY_WRITE_COMBINING = 1 << 9,
+};
+
+enum endianness {
+    ENDIANNESS_LITTLE,
+    ENDIANNESS_BIG,
+};
+
+/* Access widths as a set: the width in octets, 1 2 4 8, is its own bit. */
+typedef uint8_t width_set;
+
+struct region_description {
+    char *name;
+    char *description;
+    uint32_t keys;
+    unsigned bar;
+    uint64_t offset; /* octets from the BAR's start */
+    uint64_t base;   /* physical address */
+    uint64_t size;   /* octets; 0: all there is */
+    width_set widths;
+    enum endianness endianness;
+    bool read_only;
+    bool write_combining;
+    bool slow; /* never touched on the event loop */
+};
+
+struct device_description {
+    char *name;
+    char *description;
+    char *backend; /* NULL: the best usable one */
+    uint32_t keys;
+    char *address;
+    char *id;
+    char *model;
+    char *trace;
+    char *path;
+    struct region_description *regions;
+    size_t region_count;
+};
+
+void device_description_done(struct device_description *description);

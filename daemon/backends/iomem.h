@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who holds a range of physical addresses, from /proc/iomem (Documentation/filesystems/proc.rst): lines of
+ * "start-end : name", indented by two blanks a level. Unprivileged readers see zeros for addresses. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Writes the name of the innermost holder that overlaps the range. False when nobody holds it or the file
+ * can't be read with addresses. */
+bool iomem_owner(uint64_t base, uint64_t size, char *name, size_t name_size);
+
+/* The same from an open stream, for tests. */
+bool iomem_owner_in(FILE *stream, uint64_t base, uint64_t size, char *name, size_t name_size);

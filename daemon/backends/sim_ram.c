@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Plain memory behind a mapping, through the same accesses as real device memory: for block transfers, and
+ * with a path for a file that another program fills, or truncates under the daemon. */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backends/mapping.h"
+#include "backends/sim.h"
+#include "util/cleanup.h"
+
+/* Returns a descriptor of at least `size` octets. */
+static int open_memory(const char *path, uint64_t size, struct error *error)
+{
+    _cleanup_close_ int fd = path ? open(path, O_RDWR | O_CLOEXEC) : memfd_create("devreg-ram", MFD_CLOEXEC);
+    struct stat information;
+
+    if (fd < 0)
+        return error_set(error, -errno, "%s: %s", path ? path : "simulated memory", strerror(errno));
+    if (!path && ftruncate(fd, (off_t)size) < 0)
+        return error_set(error, -errno, "simulated memory: %s", strerror(errno));
+    if (fstat(fd, &information) < 0)
+        return error_set(error, -errno, "%s: %s", path ? path : "simulated memory", strerror(errno));
+    if ((uint64_t)information.st_size < size)
+        return error_set(error, -EINVAL, "%s has %" PRIu64 " octets, the region needs %" PRIu64, path,
+                (uint64_t)information.st_size, size);
+    return take_fd(&fd);
+}
+
+static int ram_open(const struct device_description *description, const struct region_description *region,
+        void **ret_state, struct error *error)
+{
+    _cleanup_free_ struct mapping *mapping = calloc(1, sizeof(*mapping));
+    _cleanup_close_ int fd = -1;
+    int r;
+
+    if (!mapping)
+        return error_set(error, -ENOMEM, "out of memory");
+    fd = open_memory(description->path, region->size, error);
+    if (fd < 0)
+        return fd;
+    r = mapping_open(fd, 0, region->size, true, mapping);
+    if (r < 0)
+        return error_set(error, r, "mapping the simulated memory: %s", strerror(-r));
+    *ret_state = take_ptr(mapping);
+    return 0;
+}
+
+static void ram_close(void *state)
+{
+    struct mapping *mapping = state;
+
+    mapping_close(mapping);
+    free(mapping);
+}
+
+static int ram_read_vector(void *state, const struct access *access, void *values, size_t *ret_done)
+{
+    return mapping_read(state, access, values, ret_done);
+}
+
+static int ram_write_vector(void *state, const struct access *access, const void *values, size_t *ret_done)
+{
+    return mapping_write(state, access, values, ret_done);
+}
+
+static int ram_read(void *state, uint64_t offset, unsigned width, uint64_t *ret_value)
+{
+    struct access access = {.offset = offset, .width = width, .count = 1};
+    uint64_t value = 0;
+    size_t done;
+    int r = mapping_read(state, &access, &value, &done);
+
+    *ret_value = le64toh(value);
+    return r;
+}
+
+static int ram_write(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+    struct access access = {.offset = offset, .width = width, .count = 1};
+    size_t done;
+
+    value = htole64(value);
+    return mapping_write(state, &access, &value, &done);
+}
+
+extern const struct sim_board sim_ram;
+const struct sim_board sim_ram = {
+    .name = "ram",
+    .summary = "plain memory, of its own or of a file",
+    .widths = 1 | 2 | 4 | 8,
+    .open = ram_open,
+    .close = ram_close,
+    .read = ram_read,
+    .write = ram_write,
+    .read_vector = ram_read_vector,
+    .write_vector = ram_write_vector,
+};

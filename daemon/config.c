@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which files make a configuration, and the one that --demo brings. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_file.h"
+#include "util/cleanup.h"
+
+DEFINE_CLEANUP(struct config *, config_free)
+
+static struct config *config_new(struct config_problems *problems)
+{
+    struct config *config = calloc(1, sizeof(*config));
+
+    if (!config) {
+        buffer_append_string(&problems->text, "out of memory\n");
+        problems->count++;
+        return NULL;
+    }
+    config->limits = limits_default;
+    return config;
+}
+
+static int is_fragment(const struct dirent *entry)
+{
+    const char *end = strrchr(entry->d_name, '.');
+
+    return entry->d_name[0] != '.' && end && strcmp(end, ".json") == 0;
+}
+
+/* Files beside the main one, in the order of their names. That there is no such directory is fine. */
+static void read_fragments(struct config_reader *reader, const char *main_path)
+{
+    char copy[PATH_MAX], directory[PATH_MAX + 16], path[PATH_MAX + 300];
+    struct dirent **entries = NULL;
+    int count;
+
+    snprintf(copy, sizeof(copy), "%s", main_path);
+    snprintf(directory, sizeof(directory), "%s/devices.d", dirname(copy));
+    count = scandir(directory, &entries, is_fragment, alphasort);
+    if (count < 0 && errno != ENOENT) {
+        int code = errno;
+
+        reader->file = directory;
+        config_report(reader, false, "can't be read: %s", strerror(code));
+    }
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
+        reader->file = path;
+        reader->fragment = true;
+        config_file_read(reader);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+int config_load(const char *path, bool insecure, struct config **ret_config, struct config_problems *problems)
+{
+    _cleanup_(config_freep) struct config *config = config_new(problems);
+    struct config_reader reader = {
+        .file = path, .insecure = insecure, .config = config, .problems = problems};
+
+    if (!config)
+        return -EINVAL;
+    config_file_read(&reader);
+    read_fragments(&reader, path);
+    if (problems->count == 0 && config->limits.data_bytes > config->limits.data_total_bytes) {
+        reader.file = path;
+        config_report(&reader, false, "limits: data_bytes is larger than data_total_bytes");
+    }
+    if (problems->count)
+        return -EINVAL;
+    *ret_config = take_ptr(config);
+    return 0;
+}
+
+static bool add_demo_board(struct device_description *device, const char *name, const char *description)
+{
+    device->regions = calloc(1, sizeof(*device->regions));
+    if (!device->regions)
+        return false;
+    device->region_count = 1;
+    device->keys = KEY_MODEL;
+    device->name = strdup(name);
+    device->model = strdup(name);
+    device->description = strdup(description);
+    device->regions[0].name = strdup(name);
+    return device->name && device->model && device->description && device->regions[0].name;
+}
+
+int config_demo(struct config **ret_config, struct config_problems *problems)
+{
+    _cleanup_(config_freep) struct config *config = config_new(problems);
+
+    if (!config)
+        return -EINVAL;
+    config->devices = calloc(2, sizeof(*config->devices));
+    config->device_count = config->devices ? 2 : 0;
+    if (!config->devices || !add_demo_board(&config->devices[0], "edu", "simulated: QEMU's educational device") ||
+            !add_demo_board(&config->devices[1], "odd", "simulated: registers that misbehave")) {
+        buffer_append_string(&problems->text, "out of memory\n");
+        problems->count++;
+        return -EINVAL;
+    }
+    *ret_config = take_ptr(config);
+    return 0;
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    for (size_t i = 0; config->listen && config->listen[i]; i++)
+        free(config->listen[i]);
+    free(config->listen);
+    for (size_t i = 0; i < config->device_count; i++)
+        device_description_done(&config->devices[i]);
+    free(config->devices);
+    free(config);
+}
+
+void config_problems_done(struct config_problems *problems)
+{
+    buffer_done(&problems->text);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The configuration: /etc/devregd/devregd.json and, beside it, devices.d/ (files ending in .json, in the order of their
+ * names, with devices alone). Its form is published as devregd.schema.json; this reader checks more than a
+ * schema can, and reports every mistake, not the first. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "backends/description.h"
+#include "core/daemon.h"
+#include "util/buffer.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/devregd/devregd.json"
+
+struct config {
+    char **listen; /* ended by NULL; NULL when the configuration has none */
+    struct limits limits;
+    struct device_description *devices;
+    size_t device_count;
+};
+
+/* All that is wrong, a line each: "FILE:LINE:COLUMN: POINTER: what, and what was expected". */
+struct config_problems {
+    struct buffer text;
+    size_t count;
+};
+
+/* Both return 0 and a configuration for config_free(), or -EINVAL with at least one problem. */
+int config_load(const char *path, bool insecure, struct config **ret_config, struct config_problems *problems);
+int config_demo(struct config **ret_config, struct config_problems *problems);
+void config_free(struct config *config);
+void config_problems_done(struct config_problems *problems);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Only what is wrong on every machine is a mistake here; what is wrong on this one makes a device absent. */
+#include "config_check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/backend.h"
+#include "util/cleanup.h"
+
+static const struct {
+    enum description_key bit;
+    const char *name;
+} key_names[] = {
+    {KEY_ADDRESS, "address"},
+    {KEY_ID, "id"},
+    {KEY_MODEL, "model"},
+    {KEY_TRACE, "trace"},
+    {KEY_PATH, "path"},
+    {KEY_BAR, "bar"},
+    {KEY_OFFSET, "offset"},
+    {KEY_BASE, "base"},
+    {KEY_SIZE, "size"},
+    {KEY_WRITE_COMBINING, "write_combining"},
+};
+
+/* Reports at a region of the device, or at a key of it. */
+static void report_region(struct config_reader *reader, size_t region, const char *key, const char *message)
+{
+    size_t before = strlen(reader->pointer);
+
+    snprintf(reader->pointer + before, sizeof(reader->pointer) - before, "/regions/%zu%s%s", region,
+            key ? "/" : "", key ? key : "");
+    config_report(reader, false, "%s", message);
+    reader->pointer[before] = 0;
+}
+
+static void report_member(struct config_reader *reader, const char *key, const char *message)
+{
+    size_t before = strlen(reader->pointer);
+
+    snprintf(reader->pointer + before, sizeof(reader->pointer) - before, "/%s", key);
+    config_report(reader, false, "%s", message);
+    reader->pointer[before] = 0;
+}
+
+/* Every key that is missing, and every one that the backend does not take. region is -1 for the device. */
+static void check_keys(struct config_reader *reader, const struct backend *backend, uint32_t given,
+        uint32_t needed, uint32_t taken, int region)
+{
+    char message[128];
+
+    for (size_t i = 0; i < ELEMENTS(key_names); i++) {
+        uint32_t bit = key_names[i].bit;
+        const char *name = key_names[i].name;
+
+        if (given & bit && !((needed | taken) & bit)) {
+            snprintf(message, sizeof(message), "backend %s does not take this key", backend->name);
+            if (region >= 0)
+                report_region(reader, (size_t)region, name, message);
+            else
+                report_member(reader, name, message);
+        } else if (needed & bit && !(given & bit)) {
+            snprintf(message, sizeof(message), "backend %s needs \"%s\" here", backend->name, name);
+            if (region >= 0)
+                report_region(reader, (size_t)region, NULL, message);
+            else
+                config_report(reader, false, "%s", message);
+        }
+    }
+}
+
+static void check_backend(struct config_reader *reader, const struct device_description *device,
+        const struct backend *backend)
+{
+    uint32_t one = backend->device_needs_one & device->keys;
+    struct error error = {0};
+
+    check_keys(reader, backend, device->keys, backend->device_needs,
+            backend->device_takes | backend->device_needs_one, -1);
+    if (backend->device_needs_one && (one == 0 || one & (one - 1)))
+        config_report(reader, false, "backend %s needs either \"address\" or \"id\"", backend->name);
+    for (size_t i = 0; i < device->region_count; i++)
+        check_keys(reader, backend, device->regions[i].keys, backend->region_needs, backend->region_takes, (int)i);
+    if (backend_fits(backend, device) && backend->check && backend->check(device, &error) < 0)
+        config_report(reader, false, "%s", error.message);
+}
+
+/* The backend that is named, or one that its keys point to; NULL after a report. */
+static const struct backend *find_backend(struct config_reader *reader, const struct device_description *device)
+{
+    char list[128] = "";
+
+    for (size_t i = 0; backends[i]; i++) {
+        size_t used = strlen(list);
+
+        if (device->backend ? strcmp(backends[i]->name, device->backend) == 0 : backend_fits(backends[i], device))
+            return backends[i];
+        snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", backends[i]->name);
+    }
+    if (device->backend) {
+        char message[200];
+
+        snprintf(message, sizeof(message), "there is no such backend: expected one of %s", list);
+        report_member(reader, "backend", message);
+    } else {
+        config_report(reader, false,
+                "no backend works from these keys: give \"address\" or \"id\" and each region's \"bar\" (pci), each "
+                "region's \"base\" and \"size\" (devmem), or \"model\" (sim)");
+    }
+    return NULL;
+}
+
+static void check_window(struct config_reader *reader, const struct region_description *region, size_t index)
+{
+    uint64_t start = region->keys & KEY_BASE ? region->base : region->offset;
+
+    if (region->size && region->size - 1 > UINT64_MAX - start)
+        report_region(reader, index, NULL, "its base and size together are beyond 64 bits");
+    for (unsigned width = 1; width <= 8; width *= 2) {
+        char message[128];
+
+        if (!(region->widths & width))
+            continue;
+        if (region->keys & KEY_BASE && region->base % width) {
+            snprintf(message, sizeof(message), "has %u, but its base 0x%" PRIx64 " is not a multiple of %u",
+                    width * 8, region->base, width);
+            report_region(reader, index, "widths", message);
+        } else if (region->size && region->size < width) {
+            snprintf(message, sizeof(message), "has %u, but the region is smaller than that", width * 8);
+            report_region(reader, index, "widths", message);
+        }
+    }
+}
+
+/* Where a region's octets are, so far as the configuration says: two windows of one place may overlap. */
+struct place {
+    const char *of; /* what the addresses are in: "" physical memory, otherwise the PCI function as it was named */
+    unsigned bar;
+    uint64_t start, last;
+};
+
+static bool find_place(const struct device_description *device, const struct region_description *region,
+        struct place *place)
+{
+    if (region->keys & KEY_BASE && region->size)
+        *place = (struct place){"", 0, region->base, region->base + region->size - 1};
+    else if (region->keys & KEY_BAR && (device->address || device->id))
+        *place = (struct place){device->address ? device->address : device->id, region->bar, region->offset,
+                region->size ? region->offset + region->size - 1 : UINT64_MAX};
+    else
+        return false;
+    return true;
+}
+
+static bool regions_overlap(const struct device_description *device_a, const struct region_description *a,
+        const struct device_description *device_b, const struct region_description *b)
+{
+    struct place x, y;
+
+    return find_place(device_a, a, &x) && find_place(device_b, b, &y) && strcmp(x.of, y.of) == 0 &&
+            x.bar == y.bar && x.start <= y.last && y.start <= x.last;
+}
+
+static void compare_regions(struct config_reader *reader, const struct device_description *device, size_t index,
+        const struct device_description *other_device, const struct region_description *other)
+{
+    const struct region_description *region = &device->regions[index];
+    char message[200];
+
+    if (region->name && other->name && strcmp(region->name, other->name) == 0) {
+        snprintf(message, sizeof(message), "the region name %s is taken already: every region needs its own",
+                region->name);
+        report_region(reader, index, "name", message);
+    }
+    if (regions_overlap(device, region, other_device, other)) {
+        snprintf(message, sizeof(message), "overlaps the region %s", other->name ? other->name : "before it");
+        report_region(reader, index, NULL, message);
+    }
+}
+
+/* Each pair of regions is looked at once: with all regions read before this one. */
+static void compare_with_earlier(struct config_reader *reader, size_t device_index, size_t region_index)
+{
+    const struct device_description *devices = reader->config->devices;
+
+    for (size_t i = 0; i <= device_index; i++) {
+        size_t count = i < device_index ? devices[i].region_count : region_index;
+
+        for (size_t k = 0; k < count; k++)
+            compare_regions(reader, &devices[device_index], region_index, &devices[i], &devices[i].regions[k]);
+    }
+}
+
+void config_check_device(struct config_reader *reader, size_t index)
+{
+    const struct device_description *device = &reader->config->devices[index];
+    const struct backend *backend;
+
+    if (!device->name)
+        config_report(reader, false, "a device needs a \"name\"");
+    for (size_t i = 0; device->name && i < index; i++) {
+        const char *other = reader->config->devices[i].name;
+
+        if (other && strcmp(other, device->name) == 0)
+            report_member(reader, "name", "the device name is taken already: every device needs its own");
+    }
+    if (device->region_count == 0)
+        config_report(reader, false, "a device needs \"regions\"");
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (!device->regions[i].name)
+            report_region(reader, i, NULL, "a region needs a \"name\"");
+        check_window(reader, &device->regions[i], i);
+        compare_with_earlier(reader, index, i);
+    }
+    backend = find_backend(reader, device);
+    if (backend)
+        check_backend(reader, device, backend);
+}

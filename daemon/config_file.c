@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The objects of a configuration are tables of keys: a new key is a field of a description and one line here,
+ * and one in devregd.schema.json. */
+#include "config_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_check.h"
+#include "http/listen.h"
+#include "util/cleanup.h"
+#include "util/file.h"
+#include "util/json_position.h"
+#include "util/number.h"
+
+enum {
+    FILE_LIMIT = 1024 * 1024,
+    NAME_LENGTH = 63,
+};
+
+struct key {
+    const char *name;
+    void (*take)(struct config_reader *reader, const json_t *value, void *field);
+    size_t field;
+    uint32_t bit; /* enum description_key, for those that depend on the backend */
+};
+
+void config_report(struct config_reader *reader, bool at_key, const char *format, ...)
+{
+    struct buffer *text = &reader->problems->text;
+    struct json_position position = {1, 1};
+    char message[400];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    if (reader->text)
+        json_position_find(reader->text, reader->pointer, at_key, &position);
+    buffer_append_format(text, "%s:%u:%u: %s%s%s\n", reader->file, position.line, position.column,
+            reader->pointer, reader->pointer[0] ? ": " : "", message);
+    reader->problems->count++;
+}
+
+/* Steps into a member or an element; the returned length restores the pointer. */
+static size_t enter(struct config_reader *reader, const char *name)
+{
+    size_t before = strlen(reader->pointer);
+    size_t used = before;
+
+    if (used + 1 < sizeof(reader->pointer))
+        reader->pointer[used++] = '/';
+    for (; *name && used + 3 < sizeof(reader->pointer); name++) {
+        if (*name == '~' || *name == '/') {
+            reader->pointer[used++] = '~';
+            reader->pointer[used++] = *name == '~' ? '0' : '1';
+        } else {
+            reader->pointer[used++] = *name;
+        }
+    }
+    reader->pointer[used] = 0;
+    return before;
+}
+
+static size_t enter_element(struct config_reader *reader, size_t index)
+{
+    char name[24];
+
+    snprintf(name, sizeof(name), "%zu", index);
+    return enter(reader, name);
+}
+
+static void leave(struct config_reader *reader, size_t before)
+{
+    reader->pointer[before] = 0;
+}
+
+static void report_unknown_key(struct config_reader *reader, const struct key *keys, size_t count)
+{
+    _cleanup_buffer_ struct buffer list = {0};
+
+    for (size_t i = 0; i < count; i++)
+        buffer_append_format(&list, "%s%s", i ? ", " : "", keys[i].name);
+    config_report(reader, true, "unknown key: expected one of %.*s", (int)list.size, list.data);
+}
+
+/* Reads an object by its table. *ret_bits is what was given of the keys that have a bit. */
+static void read_object(struct config_reader *reader, const json_t *object, const struct key *keys, size_t count,
+        void *target, uint32_t *ret_bits)
+{
+    const char *name;
+    json_t *value;
+
+    if (!json_is_object(object)) {
+        config_report(reader, false, "expected an object");
+        return;
+    }
+    json_object_foreach ((json_t *)object, name, value) {
+        size_t before = enter(reader, name);
+        size_t i = 0;
+
+        while (i < count && strcmp(keys[i].name, name) != 0)
+            i++;
+        if (i == count) {
+            report_unknown_key(reader, keys, count);
+        } else {
+            keys[i].take(reader, value, (char *)target + keys[i].field);
+            *ret_bits |= keys[i].bit;
+        }
+        leave(reader, before);
+    }
+}
+
+static void take_string(struct config_reader *reader, const json_t *value, void *field)
+{
+    char **text = field;
+
+    if (!json_is_string(value) || json_string_length(value) == 0 ||
+            strlen(json_string_value(value)) != json_string_length(value)) {
+        config_report(reader, false, "expected a string that is not empty");
+        return;
+    }
+    free(*text);
+    *text = strdup(json_string_value(value));
+}
+
+/* A name stands in paths and on command lines: "edu:0x4". */
+static void take_name(struct config_reader *reader, const json_t *value, void *field)
+{
+    const char *name = json_string_value(value);
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    if (!name || !name[0] || json_string_length(value) > NAME_LENGTH || name[strspn(name, allowed)] ||
+            strchr("._-", name[0])) {
+        config_report(reader, false,
+                "expected a name of at most %d letters, digits, '.', '_' and '-' that begins with a letter or digit",
+                NAME_LENGTH);
+        return;
+    }
+    take_string(reader, value, field);
+}
+
+static void take_number(struct config_reader *reader, const json_t *value, void *field)
+{
+    uint64_t *number = field;
+    int r = -EINVAL;
+
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *number = (uint64_t)json_integer_value(value);
+        r = 0;
+    } else if (json_is_string(value)) {
+        r = number_parse_size(json_string_value(value), number);
+    }
+    if (r == -ERANGE)
+        config_report(reader, false, "does not fit 64 bits");
+    else if (r < 0)
+        config_report(reader, false, "expected a number such as 4096, \"0x1000\" or \"4k\"");
+}
+
+static void take_size(struct config_reader *reader, const json_t *value, void *field)
+{
+    uint64_t size = 1;
+
+    take_number(reader, value, &size);
+    if (size == 0 || size > INT64_MAX)
+        config_report(reader, false, "is an impossible size: expected 1 to 0x7fffffffffffffff octets");
+    else
+        *(uint64_t *)field = size;
+}
+
+static void take_bar(struct config_reader *reader, const json_t *value, void *field)
+{
+    uint64_t number = 0;
+
+    take_number(reader, value, &number);
+    if (number > 5)
+        config_report(reader, false, "is no BAR: expected 0 to 5");
+    else
+        *(unsigned *)field = (unsigned)number;
+}
+
+static void take_bool(struct config_reader *reader, const json_t *value, void *field)
+{
+    if (!json_is_boolean(value))
+        config_report(reader, false, "expected true or false");
+    else
+        *(bool *)field = json_is_true(value);
+}
+
+static void take_widths(struct config_reader *reader, const json_t *value, void *field)
+{
+    width_set widths = 0;
+    size_t index;
+    json_t *element;
+
+    if (!json_is_array(value) || json_array_size(value) == 0) {
+        config_report(reader, false, "expected a list of widths such as [32, 64]");
+        return;
+    }
+    json_array_foreach (value, index, element) {
+        json_int_t bits = json_is_integer(element) ? json_integer_value(element) : 0;
+        size_t before = enter_element(reader, index);
+
+        if (bits != 8 && bits != 16 && bits != 32 && bits != 64)
+            config_report(reader, false, "is no width: expected 8, 16, 32 or 64");
+        else if (widths & (bits / 8))
+            config_report(reader, false, "is there twice");
+        else
+            widths |= (width_set)(bits / 8);
+        leave(reader, before);
+    }
+    *(width_set *)field = widths;
+}
+
+static void take_endianness(struct config_reader *reader, const json_t *value, void *field)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+
+    if (strcmp(text, "little") != 0 && strcmp(text, "big") != 0)
+        config_report(reader, false, "expected \"little\" or \"big\"");
+    else
+        *(enum endianness *)field = text[0] == 'b' ? ENDIANNESS_BIG : ENDIANNESS_LITTLE;
+}
+
+static void take_access(struct config_reader *reader, const json_t *value, void *field)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+
+    if (strcmp(text, "read-write") != 0 && strcmp(text, "read") != 0)
+        config_report(reader, false, "expected \"read-write\" or \"read\"");
+    else
+        *(bool *)field = strcmp(text, "read") == 0;
+}
+
+#define REGION(key) offsetof(struct region_description, key)
+
+static const struct key region_keys[] = {
+    {"name", take_name, REGION(name), 0},
+    {"description", take_string, REGION(description), 0},
+    {"bar", take_bar, REGION(bar), KEY_BAR},
+    {"offset", take_number, REGION(offset), KEY_OFFSET},
+    {"base", take_number, REGION(base), KEY_BASE},
+    {"size", take_size, REGION(size), KEY_SIZE},
+    {"widths", take_widths, REGION(widths), 0},
+    {"endianness", take_endianness, REGION(endianness), 0},
+    {"access", take_access, REGION(read_only), 0},
+    {"write_combining", take_bool, REGION(write_combining), KEY_WRITE_COMBINING},
+    {"slow", take_bool, REGION(slow), 0},
+};
+
+static void take_regions(struct config_reader *reader, const json_t *value, void *field)
+{
+    struct device_description *device = container_of(field, struct device_description, regions);
+    size_t index;
+    json_t *element;
+
+    if (!json_is_array(value) || json_array_size(value) == 0) {
+        config_report(reader, false, "expected a list of one region or more");
+        return;
+    }
+    device->regions = calloc(json_array_size(value), sizeof(*device->regions));
+    if (!device->regions)
+        return;
+    device->region_count = json_array_size(value);
+    json_array_foreach (value, index, element) {
+        size_t before = enter_element(reader, index);
+
+        read_object(reader, element, region_keys, ELEMENTS(region_keys), &device->regions[index],
+                &device->regions[index].keys);
+        leave(reader, before);
+    }
+}
+
+#define DEVICE(key) offsetof(struct device_description, key)
+
+static const struct key device_keys[] = {
+    {"name", take_name, DEVICE(name), 0},
+    {"description", take_string, DEVICE(description), 0},
+    {"backend", take_string, DEVICE(backend), 0},
+    {"address", take_string, DEVICE(address), KEY_ADDRESS},
+    {"id", take_string, DEVICE(id), KEY_ID},
+    {"model", take_string, DEVICE(model), KEY_MODEL},
+    {"trace", take_string, DEVICE(trace), KEY_TRACE},
+    {"path", take_string, DEVICE(path), KEY_PATH},
+    {"regions", take_regions, DEVICE(regions), 0},
+};
+
+static void take_devices(struct config_reader *reader, const json_t *value, void *field)
+{
+    struct config *config = container_of(field, struct config, devices);
+    struct device_description *devices;
+    size_t index;
+    json_t *element;
+
+    if (!json_is_array(value)) {
+        config_report(reader, false, "expected a list of devices");
+        return;
+    }
+    devices = reallocarray(config->devices, config->device_count + json_array_size(value), sizeof(*devices));
+    if (!devices && json_array_size(value))
+        return;
+    config->devices = devices;
+    json_array_foreach (value, index, element) {
+        struct device_description *device = &config->devices[config->device_count];
+        size_t before = enter_element(reader, index);
+
+        *device = (struct device_description){0};
+        read_object(reader, element, device_keys, ELEMENTS(device_keys), device, &device->keys);
+        config->device_count++;
+        config_check_device(reader, config->device_count - 1);
+        leave(reader, before);
+    }
+}
+
+static void take_listen(struct config_reader *reader, const json_t *value, void *field)
+{
+    char ***list = field;
+    size_t index;
+    json_t *element;
+
+    if (!json_is_array(value) || json_array_size(value) == 0) {
+        config_report(reader, false, "expected a list of socket paths and ADDRESS:PORT");
+        return;
+    }
+    *list = calloc(json_array_size(value) + 1, sizeof(**list));
+    json_array_foreach (value, index, element) {
+        struct error error = {0};
+        size_t before = enter_element(reader, index);
+
+        take_string(reader, element, &(*list)[index]);
+        if ((*list)[index] && listen_check((*list)[index], reader->insecure, &error) < 0)
+            config_report(reader, false, "%s", error.message);
+        leave(reader, before);
+    }
+}
+
+#define LIMIT(key) offsetof(struct limits, key)
+
+/* Ranges of the limits, by the field they are for. */
+static const struct {
+    size_t field;
+    uint64_t least, most;
+} limit_ranges[] = {
+    {LIMIT(connections), 1, 65536},
+    {LIMIT(json_body_bytes), 1024, 1024 * 1024},
+    {LIMIT(data_bytes), 1024 * 1024, 1024 * 1024 * 1024},
+    {LIMIT(data_total_bytes), 1024 * 1024, UINT64_C(64) * 1024 * 1024 * 1024},
+    {LIMIT(values), 1, 65536},
+    {LIMIT(queue), 1, 65536},
+    {LIMIT(idle_seconds), 1, 86400},
+    {LIMIT(request_seconds), 1, 86400},
+};
+
+static void take_limit(struct config_reader *reader, const json_t *value, void *field)
+{
+    size_t offset = (size_t)((char *)field - (char *)&reader->config->limits);
+    uint64_t number = 0;
+
+    take_number(reader, value, &number);
+    for (size_t i = 0; i < ELEMENTS(limit_ranges); i++) {
+        if (limit_ranges[i].field != offset)
+            continue;
+        if (number < limit_ranges[i].least || number > limit_ranges[i].most)
+            config_report(reader, false, "expected %" PRIu64 " to %" PRIu64, limit_ranges[i].least,
+                    limit_ranges[i].most);
+        else
+            *(uint64_t *)field = number;
+    }
+}
+
+static const struct key limit_keys[] = {
+    {"connections", take_limit, LIMIT(connections), 0},
+    {"json_body_bytes", take_limit, LIMIT(json_body_bytes), 0},
+    {"data_bytes", take_limit, LIMIT(data_bytes), 0},
+    {"data_total_bytes", take_limit, LIMIT(data_total_bytes), 0},
+    {"values", take_limit, LIMIT(values), 0},
+    {"queue", take_limit, LIMIT(queue), 0},
+    {"idle_seconds", take_limit, LIMIT(idle_seconds), 0},
+    {"request_seconds", take_limit, LIMIT(request_seconds), 0},
+};
+
+static void take_limits(struct config_reader *reader, const json_t *value, void *field)
+{
+    uint32_t bits = 0;
+
+    read_object(reader, value, limit_keys, ELEMENTS(limit_keys), field, &bits);
+}
+
+#define CONFIG(key) offsetof(struct config, key)
+
+/* A fragment has the first of these alone. */
+static const struct key file_keys[] = {
+    {"devices", take_devices, CONFIG(devices), 0},
+    {"listen", take_listen, CONFIG(listen), 0},
+    {"limits", take_limits, CONFIG(limits), 0},
+};
+
+void config_file_read(struct config_reader *reader)
+{
+    json_error_t where;
+    json_t *document;
+    uint32_t bits = 0;
+    size_t size;
+    int r = file_read(reader->file, FILE_LIMIT, &reader->text, &size);
+
+    if (r < 0) {
+        config_report(reader, false, r == -EFBIG ? "is larger than 1 MiB" : "can't be read: %s", strerror(-r));
+        return;
+    }
+    document = json_loadb(reader->text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!document) {
+        buffer_append_format(&reader->problems->text, "%s:%d:%d: not JSON: %s\n", reader->file, where.line,
+                where.column, where.text);
+        reader->problems->count++;
+    } else {
+        read_object(reader, document, file_keys, reader->fragment ? 1 : ELEMENTS(file_keys), reader->config,
+                &bits);
+    }
+    json_decref(document);
+    free(take_ptr(reader->text));
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one struct that owns what the daemon is, handed down to every layer above the core. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <systemd/sd-event.h>
+
+#include "core/dispatch.h"
+#include "core/inventory.h"
+
+/* Whatever a client can grow has a limit here. */
+struct limits {
+    uint64_t connections;      /* open at once, per listening socket */
+    uint64_t json_body_bytes;  /* of one request */
+    uint64_t data_bytes;       /* of one raw transfer */
+    uint64_t data_total_bytes; /* of all raw transfers at once */
+    uint64_t values;           /* registers in one JSON request or answer */
+    uint64_t queue;            /* requests waiting for one device */
+    uint64_t idle_seconds;     /* until a silent connection is closed */
+    uint64_t request_seconds;  /* until a request must be in whole */
+};
+
+extern const struct limits limits_default;
+
+struct counters {
+    uint64_t connections; /* accepted since the start */
+    uint64_t requests;
+    uint64_t refused; /* answered with 4xx */
+    uint64_t failed;  /* answered with 5xx */
+    uint64_t bus_faults;
+};
+
+struct daemon {
+    sd_event *event;
+    struct inventory *inventory;
+    struct dispatch *dispatch;
+    struct limits limits;
+    struct counters counters;
+    uint64_t started_us; /* monotonic */
+    uint64_t data_bytes_in_use;
+    bool demo;
+    bool insecure;
+    bool draining;    /* stopping: answers what it has, takes nothing new */
+    char **listening; /* names of the sockets, ended by NULL */
+};
+
+/* Asks for memory for a raw transfer. False when all transfers together would be over the limit. What was
+ * granted is given back with daemon_return_data(). */
+bool daemon_claim_data(struct daemon *daemon, uint64_t size);
+void daemon_return_data(struct daemon *daemon, uint64_t size);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See device.h. Nothing here blocks for long or depends on clients; dispatch.c decides when it may run. */
+#include "core/device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int device_init(struct device *device, const struct device_description *description, struct error *error)
+{
+    int r;
+
+    device->description = description;
+    r = backend_choose(description, &device->backend, device->why, sizeof(device->why), error);
+    if (r < 0)
+        return r;
+    device->regions = calloc(description->region_count, sizeof(*device->regions));
+    if (!device->regions)
+        return error_set(error, -ENOMEM, "out of memory");
+    device->region_count = description->region_count;
+    for (size_t i = 0; i < device->region_count; i++) {
+        device->regions[i].device = device;
+        device->regions[i].description = &description->regions[i];
+    }
+    snprintf(device->reason, sizeof(device->reason), "not opened yet");
+    return 0;
+}
+
+bool device_is_complete(const struct device *device)
+{
+    if (!device->handle)
+        return false;
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (!device->regions[i].handle)
+            return false;
+    }
+    return true;
+}
+
+/* Offsets are aligned from the region's start, so what that start is not aligned to can't be had, nor what is
+ * wider than the region. */
+static width_set possible_widths(const struct backend_region *handle)
+{
+    width_set widths = handle->widths;
+
+    for (unsigned width = 1; width <= 8; width *= 2) {
+        if (width > handle->size || (handle->address != ADDRESS_UNKNOWN && handle->address % width))
+            widths &= (width_set)~width;
+    }
+    return widths;
+}
+
+/* The widths that were asked for must be among those that exist. */
+static int check_widths(const struct region *region, struct error *error)
+{
+    region->handle->widths = possible_widths(region->handle);
+    if (region_widths(region))
+        return 0;
+    return error_set(error, -EINVAL,
+            "none of its configured widths is possible: its address, size or backend does not allow them");
+}
+
+static void attach_region(struct region *region)
+{
+    struct device *device = region->device;
+    struct error error = {0};
+    int r = device->backend->region_open(device->handle, region->description, &region->handle, &error);
+
+    if (r == 0) {
+        region->handle->backend = device->backend;
+        r = check_widths(region, &error);
+        if (r < 0) {
+            device->backend->region_close(region->handle);
+            region->handle = NULL;
+        }
+    }
+    snprintf(region->reason, sizeof(region->reason), "%s", r < 0 ? error.message : "");
+}
+
+void device_attach(struct device *device)
+{
+    struct error error = {0};
+
+    if (!device->handle) {
+        if (device->backend->device_open(device->description, &device->handle, &error) < 0) {
+            device->handle = NULL;
+            snprintf(device->reason, sizeof(device->reason), "%s", error.message);
+            return;
+        }
+        device->handle->backend = device->backend;
+        device->reason[0] = 0;
+    }
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (!device->regions[i].handle)
+            attach_region(&device->regions[i]);
+    }
+}
+
+void device_close_regions(struct device *device)
+{
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (device->regions[i].handle)
+            device->backend->region_close(device->regions[i].handle);
+        device->regions[i].handle = NULL;
+    }
+}
+
+void device_detach(struct device *device, const char *reason)
+{
+    device_close_regions(device);
+    if (device->handle)
+        device->backend->device_close(device->handle);
+    device->handle = NULL;
+    for (size_t i = 0; i < device->region_count; i++)
+        device->regions[i].reason[0] = 0;
+    snprintf(device->reason, sizeof(device->reason), "%s", reason);
+}
+
+void device_done(struct device *device)
+{
+    if (device->regions)
+        device_detach(device, "the daemon ended");
+    free(device->regions);
+    device->regions = NULL;
+    device->region_count = 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device and its regions: present, in part or not at all. A device that is absent stays in the inventory
+ * with the reason, and is tried again when it is asked for or when the kernel reports a change. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/backend.h"
+#include "core/region.h"
+
+struct worker;
+
+struct device {
+    const struct device_description *description;
+    const struct backend *backend;
+    char why[512]; /* why this backend */
+    struct backend_device *handle;
+    char reason[400]; /* why it is absent */
+    struct region *regions;
+    size_t region_count;
+
+    /* Owned by core/dispatch.c, only touched on the loop. */
+    struct worker *worker;
+    size_t pending;      /* works that the worker has not given back */
+    uint64_t slow_until; /* monotonic microseconds: an inline access was slow not long ago */
+    bool lost;           /* an access found it gone: close it as soon as it is idle */
+    bool faulted;        /* an access got a bus fault: its mappings may have been revoked */
+};
+
+static inline const char *device_name(const struct device *device)
+{
+    return device->description->name;
+}
+
+/* True when the device and all of its regions are open. */
+bool device_is_complete(const struct device *device);
+
+/* Chooses the backend. The description must outlive the device. Returns 0 or a negative errno. */
+int device_init(struct device *device, const struct device_description *description, struct error *error);
+void device_done(struct device *device);
+
+/* Opens what is not open; what can't be keeps its reason. Only while the device is idle. */
+void device_attach(struct device *device);
+
+/* Closes everything, for this reason. Only while the device is idle. */
+void device_detach(struct device *device, const char *reason);
+
+/* Closes the regions alone, so that the next attach maps them anew. Only while the device is idle. */
+void device_close_regions(struct device *device);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where a device's work runs: short work for a prompt device inline on the loop, all other work on the
+ * device's own thread, so that one device that stalls delays nobody else. Work for one device runs in the
+ * order it was submitted and never two at once, whichever way it goes. */
+#pragma once
+
+#include "core/device.h"
+#include "core/worker.h"
+
+struct dispatch;
+
+/* presence_changed is called on the loop after a device or one of its regions came or went. */
+int dispatch_new(sd_event *event, size_t queue_limit,
+        void (*presence_changed)(struct device *device, void *context), void *context,
+        struct dispatch **ret_dispatch);
+void dispatch_free(struct dispatch *dispatch);
+
+/* Brings the device up to date when it is idle: closes it when it was found gone, maps it anew after a bus
+ * fault, opens what is absent. */
+void dispatch_settle(struct dispatch *dispatch, struct device *device);
+
+/* To be called when the kernel reports that devices came or went. */
+void dispatch_recheck(struct dispatch *dispatch, struct device *device);
+
+/* Submits work; accesses is how many register accesses it will make. work->done may be called before this
+ * returns. Returns 0; -ENODEV when the device is gone and its last work not back yet; -EAGAIN when its queue
+ * is full or no thread can be started. On failure neither run nor done is called. */
+int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
+        struct error *error);
+
+/* Gives back, cancelled, the device's work that has not begun. */
+void dispatch_cancel(struct device *device);
+
+/* Ends the device's thread. False when it is stuck in an access: then the device must not be freed. */
+bool dispatch_stop(struct device *device, unsigned timeout_ms);

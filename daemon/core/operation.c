@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* run() may be on the device's worker: it touches the operation, the open region and nothing else. */
+#include "core/operation.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/number.h"
+
+static const char *const verbs[] = {"read", "write", "modify"};
+
+static int check_width(const struct region *region, struct access *access, struct error *error)
+{
+    width_set widths = region_widths(region);
+    char list[32] = "";
+
+    if (access->width == 0)
+        access->width = region_default_width(region);
+    if (widths & access->width)
+        return 0;
+    for (unsigned width = 1; width <= 8; width *= 2) {
+        if (widths & width)
+            snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%u", list[0] ? ", " : "", width * 8);
+    }
+    return error_set(error, -EOPNOTSUPP, "%s takes accesses of %s bits, not of %u", region_name(region), list,
+            access->width * 8);
+}
+
+static int check_range(const struct region *region, const struct access *access, struct error *error)
+{
+    uint64_t region_size = region->handle->size;
+    size_t span = access->fixed ? 1 : access->count;
+    char text[NUMBER_SIZE_TEXT];
+
+    number_format_size(region_size, text);
+    if (access->offset >= region_size)
+        return error_set(
+                error, -ERANGE, "0x%" PRIx64 " is outside %s (%s)", access->offset, region_name(region), text);
+    if (span > (region_size - access->offset) / access->width)
+        return error_set(error, -ERANGE, "%zu accesses of %u bits from 0x%" PRIx64 " on end outside %s (%s)",
+                span, access->width * 8, access->offset, region_name(region), text);
+    return 0;
+}
+
+int operation_prepare(struct dispatch *dispatch, struct region *region, enum operation_kind kind,
+        struct access *access, struct error *error)
+{
+    struct device *device = region->device;
+    int r;
+
+    if (!region->handle || device->lost || device->faulted)
+        dispatch_settle(dispatch, device);
+    if (!region->handle)
+        return error_set(error, -ENODEV, "%s is absent: %s", region_name(region),
+                device->handle ? region->reason : device->reason);
+    if (kind != OPERATION_READ && region->description->read_only)
+        return error_set(error, -EOPNOTSUPP,
+                "%s is read-only: its configuration has \"access\": \"read\"", region_name(region));
+    r = check_width(region, access, error);
+    if (r < 0)
+        return r;
+    if (access->offset % access->width)
+        return error_set(error, -EOPNOTSUPP,
+                "0x%" PRIx64 " is not aligned to %u bits: use a multiple of %u, or another width",
+                access->offset, access->width * 8, access->width);
+    return check_range(region, access, error);
+}
+
+uint64_t operation_get_value(const struct operation *operation, size_t index)
+{
+    unsigned width = operation->access.width;
+    const char *octets = (const char *)operation->values + index * width;
+    uint64_t value = 0;
+
+    if (operation->region->description->endianness == ENDIANNESS_LITTLE) {
+        memcpy(&value, octets, width);
+        return le64toh(value);
+    }
+    memcpy((char *)&value + sizeof(value) - width, octets, width);
+    return be64toh(value);
+}
+
+void operation_set_value(struct operation *operation, size_t index, uint64_t value)
+{
+    unsigned width = operation->access.width;
+    char *octets = (char *)operation->values + index * width;
+
+    if (operation->region->description->endianness == ENDIANNESS_LITTLE) {
+        value = htole64(value);
+        memcpy(octets, &value, width);
+    } else {
+        value = htobe64(value);
+        memcpy(octets, (char *)&value + sizeof(value) - width, width);
+    }
+}
+
+static int transfer(struct operation *operation, enum operation_kind kind)
+{
+    struct backend_region *handle = operation->region->handle;
+
+    operation->done = 0;
+    return kind == OPERATION_READ
+            ? handle->backend->read(handle, &operation->access, operation->values, &operation->done)
+            : handle->backend->write(handle, &operation->access, operation->values, &operation->done);
+}
+
+/* All ones is what a bus reads where nothing answers. It may also be true. */
+static bool has_all_ones(const struct operation *operation)
+{
+    unsigned width = operation->access.width;
+    const char *octets = operation->values;
+
+    for (size_t i = 0; i < operation->done; i++) {
+        if (memcmp(octets + i * width, "\xff\xff\xff\xff\xff\xff\xff\xff", width) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_gone(const struct device *device)
+{
+    return device->backend->device_present && !device->backend->device_present(device->handle);
+}
+
+/* Reads, and judges what was read: a device that is gone gives all ones, or a bus fault. */
+static int read_values(struct operation *operation)
+{
+    int r = transfer(operation, OPERATION_READ);
+
+    operation->suspect = has_all_ones(operation);
+    if ((r == -EFAULT || operation->suspect) && is_gone(operation->region->device))
+        return -ENODEV;
+    return r;
+}
+
+static int write_values(struct operation *operation)
+{
+    int r = transfer(operation, OPERATION_WRITE);
+
+    return r == -EFAULT && is_gone(operation->region->device) ? -ENODEV : r;
+}
+
+static int modify(struct operation *operation)
+{
+    int r = read_values(operation);
+
+    if (r < 0)
+        return r;
+    operation->before = operation_get_value(operation, 0);
+    operation_set_value(operation, 0, (operation->before & ~operation->mask) | operation->value);
+    return write_values(operation);
+}
+
+static void describe_failure(struct operation *operation)
+{
+    const struct access *access = &operation->access;
+    const char *name = region_name(operation->region);
+    const char *verb = verbs[operation->kind];
+    uint64_t offset = access_offset(access, operation->done);
+
+    switch (operation->result) {
+    case -ENODEV:
+        error_set(&operation->error, -ENODEV, "%s is gone: the device was removed", name);
+        return;
+    case -EFAULT:
+        error_set(&operation->error, -EFAULT,
+                "bus fault at %s:0x%" PRIx64 " (%u-bit %s, %zu of %zu accesses were completed)", name, offset,
+                access->width * 8, verb, operation->done, access->count);
+        return;
+    default:
+        error_set(&operation->error, operation->result,
+                "%s at %s:0x%" PRIx64 " failed: %s (%zu of %zu accesses were completed)", verb, name, offset,
+                strerror(-operation->result), operation->done, access->count);
+    }
+}
+
+static int (*const runs[])(struct operation *operation) = {read_values, write_values, modify};
+
+static void run(struct work *work)
+{
+    struct operation *operation = container_of(work, struct operation, work);
+
+    operation->result = runs[operation->kind](operation);
+    if (operation->result < 0)
+        describe_failure(operation);
+}
+
+static void done(struct work *work)
+{
+    struct operation *operation = container_of(work, struct operation, work);
+    struct device *device = operation->region->device;
+
+    if (work->cancelled)
+        operation->result = error_set(&operation->error, -EAGAIN, "devregd is stopping: nothing was accessed");
+    if (operation->result == -ENODEV)
+        device->lost = true;
+    if (operation->result == -EFAULT && device->backend->revocable)
+        device->faulted = true;
+    operation->completed(operation);
+}
+
+int operation_start(struct dispatch *dispatch, struct operation *operation, struct error *error)
+{
+    operation->work.run = run;
+    operation->work.done = done;
+    return dispatch_submit(
+            dispatch, operation->region->device, &operation->work, operation->access.count, error);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A thread that does one device's work in order, and the way its results come back to the loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <systemd/sd-event.h>
+
+struct device;
+struct worker;
+struct completions;
+
+/* Something to do with a device. Embedded in what it is done for. */
+struct work {
+    void (*run)(struct work *work);  /* on the loop or on the device's worker */
+    void (*done)(struct work *work); /* on the loop, after run; may free the work */
+    struct device *device;           /* set by dispatch_submit() */
+    bool cancelled;                  /* run was not called and will not be */
+    struct work *next;
+};
+
+/* Where workers put what they have finished; `finished` is called on the loop for each. */
+int completions_new(sd_event *event, void (*finished)(struct work *work, void *context), void *context,
+        struct completions **ret_completions);
+void completions_free(struct completions *completions);
+
+/* Starts a thread. The completions must outlive it. Returns 0 or a negative errno. */
+int worker_new(struct completions *completions, struct worker **ret_worker);
+
+/* Never blocks. */
+void worker_submit(struct worker *worker, struct work *work);
+
+/* Gives back what waits, cancelled; what has begun goes on. */
+void worker_cancel(struct worker *worker);
+
+/* Ends the thread after what it was given. Returns false when it did not end within the time: then it is in
+ * a device access that does not return, and the worker must not be touched any more. */
+bool worker_free(struct worker *worker, unsigned timeout_ms);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libmicrohttpd calls the handler once when the head has come, then with each piece of the body, then once
+ * more. While an answer is not there yet its connection is suspended. */
+#include "http/exchange.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/call.h"
+#include "http/gate.h"
+#include "http/router.h"
+#include "util/clock.h"
+
+enum { SLOWEST_BODY_BYTES_PER_SECOND = 64 * 1024 };
+
+struct exchange {
+    struct call call;
+    struct exchange_context *context;
+    struct MHD_Connection *connection;
+    char allow[ROUTER_ALLOW_SIZE]; /* for 405 */
+    bool begun;
+    bool suspended;
+    bool close; /* the connection can't be used after this answer */
+    const char *target_end; /* in libmicrohttpd's memory, which it has written over by now */
+    char target[];          /* decoded in place */
+};
+
+struct exchange *exchange_new(
+        struct exchange_context *context, struct MHD_Connection *connection, const char *target)
+{
+    size_t length = strlen(target);
+    struct exchange *exchange = calloc(1, sizeof(*exchange) + length + 1);
+
+    if (!exchange)
+        return NULL;
+    exchange->context = context;
+    exchange->connection = connection;
+    exchange->call.daemon = context->daemon;
+    exchange->target_end = target + length;
+    memcpy(exchange->target, target, length);
+    return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    if (exchange->begun)
+        exchange->context->active--;
+    call_done(&exchange->call);
+    free(exchange);
+}
+
+static enum MHD_Result send_answer(struct exchange *exchange)
+{
+    struct call *call = &exchange->call;
+    struct MHD_Response *response;
+    enum MHD_Result result = MHD_NO;
+    size_t size;
+    char *data = buffer_take(&call->reply, &size);
+
+    response = MHD_create_response_from_buffer_with_free_callback(size, data, free);
+    if (!response) {
+        free(data);
+        return MHD_NO;
+    }
+    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, call->content_type) != MHD_YES)
+        goto out;
+    if (exchange->allow[0])
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, exchange->allow);
+    if (exchange->close || call->daemon->draining)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    result = MHD_queue_response(exchange->connection, call->status, response);
+out:
+    MHD_destroy_response(response);
+    return result;
+}
+
+static void answered_later(struct call *call)
+{
+    struct exchange *exchange = container_of(call, struct exchange, call);
+
+    if (!exchange->suspended)
+        return;
+    exchange->suspended = false;
+    MHD_resume_connection(exchange->connection);
+}
+
+/* A refusal before the body has come ends the connection: what follows on it is not a request. */
+static enum MHD_Result refuse(struct exchange *exchange, const struct error *error, bool body_follows)
+{
+    exchange->close = exchange->close || body_follows;
+    exchange->call.running = true; /* the answer is queued right here, nothing is to be resumed */
+    call_fail(&exchange->call, error);
+    return send_answer(exchange);
+}
+
+static enum MHD_Result run(struct exchange *exchange)
+{
+    struct call *call = &exchange->call;
+
+    call->answered_later = answered_later;
+    call_run(call);
+    if (call->status)
+        return send_answer(exchange);
+    exchange->suspended = true;
+    MHD_suspend_connection(exchange->connection);
+    return MHD_YES;
+}
+
+static uint64_t body_limit(const struct call *call)
+{
+    const struct limits *limits = &call->daemon->limits;
+
+    return call->route->body == BODY_OCTETS ? limits->data_bytes : limits->json_body_bytes;
+}
+
+static bool is_media_type(const char *content_type, const char *wanted)
+{
+    size_t length = strlen(wanted);
+
+    return content_type && strncasecmp(content_type, wanted, length) == 0 &&
+            (content_type[length] == 0 || strchr("; \t", content_type[length]));
+}
+
+static int check_body(const struct call *call, const struct gate_result *gate, struct error *error)
+{
+    static const char *const types[] = {
+        [BODY_JSON] = "application/json", [BODY_OCTETS] = "application/octet-stream"};
+    enum body_kind kind = call->route->body;
+
+    if (kind == BODY_NONE)
+        return gate->has_body ? error_set(error, -EINVAL, "this request takes no body") : 0;
+    if (!is_media_type(gate->content_type, types[kind]))
+        return error_set(error, -EPROTOTYPE, "this request takes %s: send the header Content-Type: %s",
+                types[kind], types[kind]);
+    if (gate->content_length != UINT64_MAX && gate->content_length > body_limit(call))
+        return error_set(
+                error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once", body_limit(call));
+    return 0;
+}
+
+/* The head has come. */
+static enum MHD_Result begin(
+        struct exchange *exchange, struct reaper_entry *entry, const char *method, const char *version)
+{
+    struct call *call = &exchange->call;
+    struct daemon *daemon = call->daemon;
+    struct gate_request request = {method, version, exchange->target, exchange->target_end};
+    struct gate_result gate = {.has_body = true};
+    struct error error = {0};
+    struct uri uri;
+
+    exchange->begun = true;
+    exchange->context->active++;
+    daemon->counters.requests++;
+    if (gate_check(exchange->connection, &request, &gate, &error) < 0) {
+        exchange->close = true;
+        return refuse(exchange, &error, true);
+    }
+    if (uri_parse(exchange->target, &uri, &error) < 0)
+        return refuse(exchange, &error, gate.has_body);
+    if (router_find(method, &uri, call, exchange->allow, &error) < 0)
+        return refuse(exchange, &error, gate.has_body);
+    exchange->allow[0] = 0;
+    if (check_body(call, &gate, &error) < 0)
+        return refuse(exchange, &error, gate.has_body);
+    if (gate.has_body) {
+        uint64_t extra = gate.content_length == UINT64_MAX ? 0 : gate.content_length;
+
+        entry->deadline_us = clock_now_us() + daemon->limits.request_seconds * 1000000 +
+                extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
+        return MHD_YES;
+    }
+    entry->deadline_us = 0;
+    return run(exchange);
+}
+
+/* Raw transfers share a budget; JSON bodies are small and bounded by the number of connections. */
+static int claim_body(struct call *call, size_t size, struct error *error)
+{
+    if (size > body_limit(call) - call->body.size)
+        return error_set(
+                error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once", body_limit(call));
+    if (call->route->body != BODY_OCTETS)
+        return 0;
+    if (!daemon_claim_data(call->daemon, size))
+        return error_set(error, -EAGAIN, "too much raw data is on its way already: try again later");
+    call->claimed_bytes += size;
+    return 0;
+}
+
+/* A body that is refused on the way is read to its end and dropped: libmicrohttpd takes no answer before. */
+static enum MHD_Result take_body(struct exchange *exchange, const char *upload, size_t *upload_size)
+{
+    struct call *call = &exchange->call;
+    struct error error = {0};
+
+    if (call->status == 0) {
+        int r = claim_body(call, *upload_size, &error);
+
+        if (r == 0)
+            buffer_append(&call->body, upload, *upload_size);
+        if (r == 0 && buffer_failed(&call->body))
+            r = error_set(&error, -ENOMEM, "out of memory for the body: try again, or send less at once");
+        if (r < 0) {
+            buffer_done(&call->body);
+            call->running = true;
+            call_fail(call, &error);
+            exchange->close = true;
+        }
+    }
+    *upload_size = 0;
+    return MHD_YES;
+}
+
+enum MHD_Result exchange_handle(struct exchange *exchange, struct reaper_entry *entry, const char *method,
+        const char *version, const char *upload, size_t *upload_size)
+{
+    if (!exchange->begun)
+        return begin(exchange, entry, method, version);
+    if (*upload_size)
+        return take_body(exchange, upload, upload_size);
+    entry->deadline_us = 0;
+    if (exchange->call.status)
+        return send_answer(exchange);
+    return run(exchange);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What libmicrohttpd 0.9 has parsed no longer shows a bare LF, a folded line or a NUL in a value: it splits
+ * the lines where they were received, by writing NULs over the separators. That is what gives them away: of a
+ * well-formed head every octet is accounted for, because each name follows the value before it after exactly
+ * the two octets that CR LF left, and each value its name after the colon and blanks. libmicrohttpd 1.0
+ * refuses these itself when it is asked to be strict (server.c does). */
+#include "http/gate.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "util/number.h"
+
+struct scan {
+    const char *expected; /* where the next name must begin */
+    const char *problem;  /* what is wrong, once something is */
+    unsigned hosts, content_lengths, transfer_encodings, content_types;
+    const char *host;
+    const char *content_length;
+    const char *transfer_encoding;
+    const char *content_type;
+};
+
+static bool is_token(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c <= 0x20 || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
+            return false;
+    }
+    return size > 0;
+}
+
+static bool is_value(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+#if MHD_VERSION < 0x01000000
+/* See the head of the file. */
+static bool is_in_place(struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
+{
+    const char *between = name + name_size;
+
+    if (name != scan->expected || *between++ != 0)
+        return false;
+    while (between < value && (*between == ' ' || *between == '\t'))
+        between++;
+    if (between != value || value[value_size] != 0 || value[value_size + 1] != 0)
+        return false;
+    scan->expected = value + value_size + 2;
+    return true;
+}
+#else
+static bool is_in_place(struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
+{
+    (void)scan;
+    (void)name;
+    (void)name_size;
+    (void)value;
+    (void)value_size;
+    return true;
+}
+#endif
+
+static void count_header(struct scan *scan, const char *name, const char *value)
+{
+    if (strcasecmp(name, "Host") == 0) {
+        scan->hosts++;
+        scan->host = value;
+    } else if (strcasecmp(name, "Content-Length") == 0) {
+        scan->content_lengths++;
+        scan->content_length = value;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        scan->transfer_encodings++;
+        scan->transfer_encoding = value;
+    } else if (strcasecmp(name, "Content-Type") == 0) {
+        scan->content_types++;
+        scan->content_type = value;
+    }
+}
+
+static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
+        const char *value, size_t value_size)
+{
+    struct scan *scan = context;
+
+    (void)kind;
+    if (!value) {
+        value = "";
+        value_size = 0;
+    }
+    if (!is_in_place(scan, name, name_size, value, value_size))
+        scan->problem = "a header line ends in a bare LF, is folded, or has a NUL or a second blank line in it";
+    else if (!is_token(name, name_size))
+        scan->problem = "a header has a malformed name";
+    else if (!is_value(value, value_size))
+        scan->problem = "a header has a control character in its value";
+    if (scan->problem)
+        return MHD_NO;
+    count_header(scan, name, value);
+    return MHD_YES;
+}
+
+static const char *check_request_line(const struct gate_request *request)
+{
+    if (strcmp(request->version, "HTTP/1.1") != 0 && strcmp(request->version, "HTTP/1.0") != 0)
+        return "the protocol version is neither HTTP/1.1 nor HTTP/1.0";
+    if (!is_token(request->method, strlen(request->method)))
+        return "the method is malformed";
+#if MHD_VERSION < 0x01000000
+    if (request->version != request->target_end + 1)
+        return "the request line has more blanks than two, or a NUL";
+#endif
+    for (const char *c = request->target; *c; c++) {
+        if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f)
+            return "the request target has characters that must be percent-encoded";
+    }
+    return NULL;
+}
+
+static bool is_host(const char *host)
+{
+    return host[0] && !host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]")];
+}
+
+static const char *check_host(const struct scan *scan, const char *version)
+{
+    if (scan->hosts > 1)
+        return "there are several Host headers: send one";
+    if (scan->hosts == 0)
+        return strcmp(version, "HTTP/1.0") == 0 ? NULL : "there is no Host header: HTTP/1.1 needs one";
+    return is_host(scan->host) ? NULL : "the Host header is malformed";
+}
+
+static const char *check_body(const struct scan *scan, const char *method, struct gate_result *result)
+{
+    if (scan->content_lengths > 1 || scan->transfer_encodings > 1 || scan->content_types > 1)
+        return "Content-Length, Transfer-Encoding or Content-Type is there several times: send it once";
+    if (scan->content_lengths && scan->transfer_encodings)
+        return "Content-Length and Transfer-Encoding are both there: send one of them";
+    if (scan->transfer_encodings && strcasecmp(scan->transfer_encoding, "chunked") != 0)
+        return "the Transfer-Encoding is not chunked, the only one that is understood";
+    if (scan->content_lengths) {
+        /* Digits only: a leading 0x would pass for hexadecimal. */
+        if (scan->content_length[strspn(scan->content_length, "0123456789")] ||
+                number_parse(scan->content_length, &result->content_length) < 0)
+            return "the Content-Length is not a decimal number";
+        result->has_body = result->content_length > 0;
+    }
+    if (scan->transfer_encodings) {
+        result->content_length = UINT64_MAX;
+        result->has_body = true;
+    }
+    if (result->has_body && strcmp(method, "GET") == 0)
+        return "a GET takes no body";
+    return NULL;
+}
+
+int gate_check(struct MHD_Connection *connection, const struct gate_request *request,
+        struct gate_result *ret_result, struct error *error)
+{
+    struct scan scan = {.expected = request->version + strlen(request->version) + 2};
+    struct gate_result result = {0};
+
+    scan.problem = check_request_line(request);
+    if (!scan.problem)
+        MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
+    if (!scan.problem)
+        scan.problem = check_host(&scan, request->version);
+    if (!scan.problem)
+        scan.problem = check_body(&scan, request->method, &result);
+    if (scan.problem)
+        return error_set(error, -EINVAL, "malformed HTTP: %s", scan.problem);
+    result.content_type = scan.content_type;
+    *ret_result = result;
+    return 0;
+}

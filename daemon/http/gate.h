@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The gate against malformed HTTP (RFC 9112), before anything else looks at a request. libmicrohttpd 0.9
+ * lets through what two readers of the same octets can understand in two ways; a daemon that may stand
+ * behind a proxy must not. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <microhttpd.h>
+
+#include "util/error.h"
+
+struct gate_request {
+    const char *method;
+    const char *version;
+    const char *target;     /* as it was received, still encoded */
+    const char *target_end; /* where it ended in libmicrohttpd's own memory */
+};
+
+struct gate_result {
+    bool has_body;
+    uint64_t content_length;  /* UINT64_MAX for a chunked body */
+    const char *content_type; /* NULL when none was given */
+};
+
+/* Returns 0 or -EINVAL. */
+int gate_check(struct MHD_Connection *connection, const struct gate_request *request,
+        struct gate_result *ret_result, struct error *error);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A Unix socket has a lock file beside it, held while its daemon lives: only the holder may remove a socket
+ * that is there, so two daemons that start at once can't take each other's away. */
+#include "http/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/number.h"
+
+static const char group_name[] = "devreg";
+
+static bool is_path(const char *text)
+{
+    return text[0] == '/' || text[0] == '.';
+}
+
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+static int parse_host(const char *host, uint16_t port, struct sockaddr_storage *address, socklen_t *size)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+
+    memset(address, 0, sizeof(*address));
+    if (strcmp(host, "localhost") == 0)
+        host = "127.0.0.1";
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        *size = sizeof(*v4);
+        return 0;
+    }
+    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        *size = sizeof(*v6);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+static int parse_address(
+        const char *text, struct sockaddr_storage *address, socklen_t *size, struct error *error)
+{
+    const char *colon = strrchr(text, ':');
+    char host[64];
+    size_t length = colon ? (size_t)(colon - text) : 0;
+    uint64_t port;
+
+    if (!colon || length == 0 || length >= sizeof(host) || number_parse(colon + 1, &port) < 0 || port > 65535)
+        goto malformed;
+    if (text[0] == '[' && text[length - 1] == ']')
+        snprintf(host, sizeof(host), "%.*s", (int)length - 2, text + 1);
+    else
+        snprintf(host, sizeof(host), "%.*s", (int)length, text);
+    if (parse_host(host, (uint16_t)port, address, size) == 0)
+        return 0;
+malformed:
+    return error_set(error, -EINVAL,
+            "'%.100s' is no place to listen at: give a path (/run/devregd/devregd.sock) or an address and port "
+            "(127.0.0.1:7373, [::1]:7373)",
+            text);
+}
+
+static int check_exposure(const char *text, const struct sockaddr_storage *address, bool insecure, struct error *error)
+{
+    if (insecure || is_loopback(address))
+        return 0;
+    return error_set(error, -EPERM,
+            "%s is not a loopback address, and whoever can reach it could read and write every register: listen "
+            "on 127.0.0.1 and use an SSH tunnel, or give --insecure on an isolated test network",
+            text);
+}
+
+static int check_path(const char *text, struct error *error)
+{
+    if (strlen(text) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return error_set(error, -EINVAL, "%.120s: a socket's path has %zu characters at most", text,
+                sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+    return 0;
+}
+
+int listen_check(const char *text, bool insecure, struct error *error)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+    int r;
+
+    if (is_path(text))
+        return check_path(text, error);
+    r = parse_address(text, &address, &size, error);
+    return r < 0 ? r : check_exposure(text, &address, insecure, error);
+}
+
+static int open_address(const char *text, bool insecure, struct listen_socket *listener, struct error *error)
+{
+    _cleanup_close_ int fd = -1;
+    struct sockaddr_storage address;
+    const int yes = 1;
+    char host[INET6_ADDRSTRLEN];
+    socklen_t size;
+    int r = parse_address(text, &address, &size, error);
+
+    if (r < 0)
+        return r;
+    r = check_exposure(text, &address, insecure, error);
+    if (r < 0)
+        return r;
+    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set(error, -errno, "%s: %s", text, strerror(errno));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    if (address.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, SOMAXCONN) < 0)
+        return error_set(error, -errno, "%s: %s%s", text, strerror(errno),
+                errno == EADDRINUSE ? ": another program listens there" : "");
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return error_set(error, -errno, "%s: %s", text, strerror(errno));
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+        snprintf(listener->name, sizeof(listener->name), "[%s]:%u", host, ntohs(v6->sin6_port));
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+
+        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+        snprintf(listener->name, sizeof(listener->name), "%s:%u", host, ntohs(v4->sin_port));
+    }
+    listener->fd = take_fd(&fd);
+    return 0;
+}
+
+/* The directory below /run that the socket is in need not be there. */
+static void make_directory(const char *path)
+{
+    char copy[LISTEN_NAME_SIZE];
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    mkdir(dirname(copy), 0755);
+}
+
+/* Returns the held lock's descriptor. */
+static int lock_path(const char *path, struct error *error)
+{
+    _cleanup_close_ int lock = -1;
+    char name[LISTEN_NAME_SIZE + 8];
+
+    snprintf(name, sizeof(name), "%s.lock", path);
+    lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0)
+        return error_set(error, -errno, "%s: %s: choose another path with --socket, or run devregd as a user "
+                "who may write there", name, strerror(errno));
+    if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+        return error_set(error, -EADDRINUSE,
+                "another devregd listens on %s: stop it, or choose another path with --socket", path);
+    return take_fd(&lock);
+}
+
+/* The lock is held, so a socket that is there was left behind; anything else is not ours to remove. */
+static int remove_left_socket(const char *path, struct error *error)
+{
+    struct stat information;
+
+    if (lstat(path, &information) < 0)
+        return errno == ENOENT ? 0 : error_set(error, -errno, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(information.st_mode))
+        return error_set(error, -EEXIST, "%s is there and is no socket: remove it, or choose another path", path);
+    if (unlink(path) < 0)
+        return error_set(error, -errno, "removing the old %s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* Who may connect: the owner and, where it exists, the group devreg. The mode is there from the beginning. */
+static int bind_path(int fd, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct group *group = getgrnam(group_name);
+    mode_t mask;
+    int r;
+
+    strcpy(address.sun_path, path); /* listen_check() has measured it */
+    mask = umask(0117);
+    r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    umask(mask);
+    if (r < 0)
+        return r;
+    if (group && geteuid() == 0 && chown(path, (uid_t)-1, group->gr_gid) < 0)
+        return -errno;
+    return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
+}
+
+static int open_path(const char *path, struct listen_socket *listener, struct error *error)
+{
+    _cleanup_close_ int fd = -1, lock = -1;
+    int r = check_path(path, error);
+
+    if (r < 0)
+        return r;
+    make_directory(path);
+    lock = lock_path(path, error);
+    if (lock < 0)
+        return lock;
+    r = remove_left_socket(path, error);
+    if (r < 0)
+        return r;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    r = fd < 0 ? -errno : bind_path(fd, path);
+    if (r < 0)
+        return error_set(error, r, "%s: %s", path, strerror(-r));
+    snprintf(listener->name, sizeof(listener->name), "%s", path);
+    listener->fd = take_fd(&fd);
+    listener->lock = take_fd(&lock);
+    return 0;
+}
+
+int listen_open(const char *text, bool insecure, struct listen_socket *ret_socket, struct error *error)
+{
+    *ret_socket = (struct listen_socket){.fd = -1, .lock = -1};
+    return is_path(text) ? open_path(text, ret_socket, error) : open_address(text, insecure, ret_socket, error);
+}
+
+void listen_close(struct listen_socket *listener)
+{
+    /* The lock file stays: another daemon may have opened it already, and would lock a file without a name. */
+    if (listener->lock >= 0)
+        unlink(listener->name);
+    closep(&listener->fd);
+    closep(&listener->lock);
+    listener->fd = listener->lock = -1;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Listening sockets: a Unix socket's path, or an address and port. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "util/error.h"
+
+enum { LISTEN_NAME_SIZE = 128 };
+
+struct listen_socket {
+    int fd;
+    int lock;                    /* of a Unix socket: held while the daemon lives */
+    char name[LISTEN_NAME_SIZE]; /* as people write it, with the real port */
+};
+
+/* Whether the text is one that listen_open() takes, without opening anything. -EINVAL when it is none,
+ * -EPERM for an address that is not on loopback while insecure is not set. */
+int listen_check(const char *text, bool insecure, struct error *error);
+
+/* Opens "/path", "127.0.0.1:7373" or "[::1]:7373" (port 0: any free one). A Unix socket is created 0660, and
+ * one that a dead daemon left is replaced. Errors: -EADDRINUSE when another daemon has it. */
+int listen_open(const char *text, bool insecure, struct listen_socket *ret_socket, struct error *error);
+
+/* Closes it and removes a Unix socket's path. */
+void listen_close(struct listen_socket *socket);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Absolute deadlines for requests. libmicrohttpd's own timeout is for silence, so a client that sends an
+ * octet now and then would hold its connection for ever; the reaper shuts it down. */
+#pragma once
+
+#include <stdint.h>
+
+#include <systemd/sd-event.h>
+
+struct reaper;
+
+/* One for each connection, owned by whoever owns the connection. */
+struct reaper_entry {
+    int fd;
+    uint64_t deadline_us; /* monotonic; 0: none */
+    struct reaper_entry *next, **link;
+};
+
+int reaper_new(sd_event *event, struct reaper **ret_reaper);
+void reaper_free(struct reaper *reaper);
+
+/* Entries are added without a deadline. */
+void reaper_add(struct reaper *reaper, struct reaper_entry *entry, int fd);
+void reaper_remove(struct reaper_entry *entry);

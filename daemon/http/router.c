@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A dozen routes are compared segment by segment, which costs less than a lookup structure would. */
+#include "http/router.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Whether the path is the route's; parameters are the values for its braces. */
+static bool match(const char *path, const struct uri *uri, const char **parameters)
+{
+    size_t parameter = 0;
+
+    for (size_t i = 0; i < uri->segment_count; i++) {
+        const char *segment = uri->segments[i];
+        size_t length;
+
+        if (*path++ != '/')
+            return false;
+        length = strcspn(path, "/");
+        if (*path == '{')
+            parameters[parameter++] = segment;
+        else if (strncmp(path, segment, length) != 0 || segment[length])
+            return false;
+        path += length;
+    }
+    return *path == 0;
+}
+
+int router_find(const char *method, const struct uri *uri, struct call *call, char allow[ROUTER_ALLOW_SIZE],
+        struct error *error)
+{
+    allow[0] = 0;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *route = &routes[i];
+        size_t used = strlen(allow);
+
+        if (!match(route->path, uri, call->parameters))
+            continue;
+        if (strcmp(route->method, method) == 0) {
+            call->route = route;
+            memcpy(call->arguments, uri->arguments, sizeof(call->arguments));
+            call->argument_count = uri->argument_count;
+            return 0;
+        }
+        snprintf(allow + used, ROUTER_ALLOW_SIZE - used, "%s%s", used ? ", " : "", route->method);
+    }
+    if (allow[0])
+        return error_set(error, -ENOSYS, "this path does not take %.16s: it takes %s", method, allow);
+    return error_set(error, -ENOENT, "there is no such path: /v1 lists what there is");
+}

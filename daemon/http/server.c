@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libmicrohttpd has an epoll descriptor of its own, which the loop watches; it runs when that is ready or
+ * when its timeout is over. Its timeouts are relative milliseconds, the loop's absolute microseconds. */
+#include "http/server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "http/exchange.h"
+#include "util/clock.h"
+
+enum {
+    /* Each request zeroes this much; larger heads get 414 or 431. */
+    CONNECTION_MEMORY = 16 * 1024,
+    CONNECTION_MEMORY_STEP = 4 * 1024,
+
+    /* Rounds before others on the loop get their turn. */
+    ROUNDS = 8,
+};
+
+struct endpoint {
+    struct server *server;
+    struct listen_socket listener;
+    struct MHD_Daemon *http;
+    sd_event_source *ready;
+    sd_event_source *timer;
+    sd_event_source *again; /* it has more to do right now */
+    uint64_t timer_us;      /* what the timer is set to; 0: off */
+    struct endpoint *next;
+};
+
+struct server {
+    struct exchange_context context;
+    struct reaper *reaper;
+    struct endpoint *endpoints;
+};
+
+static enum MHD_Result handle_request(void *context, struct MHD_Connection *connection, const char *url,
+        const char *method, const char *version, const char *upload, size_t *upload_size, void **request)
+{
+    const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    (void)context;
+    (void)url;
+    if (!*request || !info || !info->socket_context)
+        return MHD_NO; /* out of memory */
+    return exchange_handle(*request, info->socket_context, method, version, upload, upload_size);
+}
+
+/* From the end of one request, or the start of the connection, to the head of the next. */
+static uint64_t head_deadline(const struct server *server)
+{
+    const struct limits *limits = &server->context.daemon->limits;
+
+    return clock_now_us() + (limits->idle_seconds + limits->request_seconds) * 1000000;
+}
+
+static void *begin_request(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct endpoint *endpoint = context;
+
+    return exchange_new(&endpoint->server->context, connection, target);
+}
+
+static void end_request(void *context, struct MHD_Connection *connection, void **request,
+        enum MHD_RequestTerminationCode how)
+{
+    struct endpoint *endpoint = context;
+    const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    (void)how;
+    if (info && info->socket_context)
+        ((struct reaper_entry *)info->socket_context)->deadline_us = head_deadline(endpoint->server);
+    exchange_free(take_ptr(*request));
+}
+
+static void handle_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+        enum MHD_ConnectionNotificationCode what)
+{
+    struct endpoint *endpoint = context;
+    const union MHD_ConnectionInfo *info;
+    struct reaper_entry *entry;
+
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*socket_context)
+            reaper_remove(*socket_context);
+        free(take_ptr(*socket_context));
+        return;
+    }
+    endpoint->server->context.daemon->counters.connections++;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    entry = calloc(1, sizeof(*entry));
+    if (!entry || !info) {
+        free(entry);
+        return;
+    }
+    reaper_add(endpoint->server->reaper, entry, info->connect_fd);
+    entry->deadline_us = head_deadline(endpoint->server);
+    *socket_context = entry;
+}
+
+/* The daemon's own decoder is used instead (uri.h). */
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+static int run(struct endpoint *endpoint)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    bool has_timeout = true;
+    uint64_t deadline;
+
+    for (int round = 0; round < ROUNDS && has_timeout && timeout_ms == 0; round++) {
+        if (MHD_run(endpoint->http) != MHD_YES)
+            return -EIO;
+        has_timeout = MHD_get_timeout(endpoint->http, &timeout_ms) == MHD_YES;
+    }
+    if (!has_timeout)
+        return 0;
+    if (timeout_ms == 0)
+        return sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
+    /* Setting the timer is a system call at each request for a deadline that only moves away: it is left to
+     * fire early and set anew then. */
+    deadline = clock_now_us() + timeout_ms * 1000;
+    if (endpoint->timer_us && endpoint->timer_us <= deadline)
+        return 0;
+    endpoint->timer_us = deadline;
+    sd_event_source_set_time(endpoint->timer, deadline);
+    return sd_event_source_set_enabled(endpoint->timer, SD_EVENT_ONESHOT);
+}
+
+static int handle_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    (void)source;
+    (void)fd;
+    (void)revents;
+    return run(userdata);
+}
+
+static int handle_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct endpoint *endpoint = userdata;
+
+    (void)source;
+    (void)usec;
+    endpoint->timer_us = 0;
+    return run(endpoint);
+}
+
+static int handle_again(sd_event_source *source, void *userdata)
+{
+    (void)source;
+    return run(userdata);
+}
+
+static struct MHD_Daemon *start_http(struct endpoint *endpoint)
+{
+    const struct limits *limits = &endpoint->server->context.daemon->limits;
+
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+            handle_request, endpoint,
+            MHD_OPTION_LISTEN_SOCKET, endpoint->listener.fd,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections,
+            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)limits->idle_seconds,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+            MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_MEMORY_STEP,
+#if MHD_VERSION >= 0x01000000
+            MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+#endif
+            MHD_OPTION_URI_LOG_CALLBACK, begin_request, endpoint,
+            MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+            MHD_OPTION_NOTIFY_COMPLETED, end_request, endpoint,
+            MHD_OPTION_NOTIFY_CONNECTION, handle_connection, endpoint, MHD_OPTION_END);
+}
+
+static int watch(struct endpoint *endpoint)
+{
+    sd_event *event = endpoint->server->context.daemon->event;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(endpoint->http, MHD_DAEMON_INFO_EPOLL_FD);
+    int r;
+
+    if (!info)
+        return -EIO;
+    r = sd_event_add_io(event, &endpoint->ready, info->epoll_fd, EPOLLIN, handle_ready, endpoint);
+    if (r < 0)
+        return r;
+    r = sd_event_add_time(event, &endpoint->timer, CLOCK_MONOTONIC, 0, 100000, handle_timer, endpoint);
+    if (r < 0)
+        return r;
+    sd_event_source_set_enabled(endpoint->timer, SD_EVENT_OFF);
+    r = sd_event_add_defer(event, &endpoint->again, handle_again, endpoint);
+    if (r < 0)
+        return r;
+    return sd_event_source_set_enabled(endpoint->again, SD_EVENT_OFF);
+}
+
+static void endpoint_free(struct endpoint *endpoint)
+{
+    sd_event_source_disable_unref(endpoint->ready);
+    sd_event_source_disable_unref(endpoint->timer);
+    sd_event_source_disable_unref(endpoint->again);
+    if (endpoint->http) {
+        MHD_quiesce_daemon(endpoint->http); /* or it would close the listening socket too */
+        MHD_stop_daemon(endpoint->http);
+    }
+    listen_close(&endpoint->listener);
+    free(endpoint);
+}
+
+int server_new(struct daemon *daemon, struct server **ret_server, struct error *error)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    int r;
+
+    if (!server)
+        return error_set(error, -ENOMEM, "out of memory");
+    server->context.daemon = daemon;
+    r = reaper_new(daemon->event, &server->reaper);
+    if (r < 0) {
+        free(server);
+        return error_set(error, r, "timer: %s", strerror(-r));
+    }
+    *ret_server = server;
+    return 0;
+}
+
+int server_add(struct server *server, const struct listen_socket *listener, struct error *error)
+{
+    struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+    int r;
+
+    if (!endpoint)
+        return error_set(error, -ENOMEM, "out of memory");
+    endpoint->server = server;
+    endpoint->listener = *listener;
+    endpoint->http = start_http(endpoint);
+    r = endpoint->http ? watch(endpoint) : -EIO;
+    if (r < 0) {
+        error_set(error, r, "serving %s: %s", listener->name, strerror(-r));
+        endpoint_free(endpoint);
+        return r;
+    }
+    /* It may have connections waiting already. */
+    sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
+    endpoint->next = server->endpoints;
+    server->endpoints = endpoint;
+    return 0;
+}
+
+void server_quiesce(struct server *server)
+{
+    for (struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
+        MHD_quiesce_daemon(endpoint->http);
+}
+
+size_t server_active(const struct server *server)
+{
+    return server->context.active;
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    while (server->endpoints) {
+        struct endpoint *endpoint = server->endpoints;
+
+        server->endpoints = endpoint->next;
+        endpoint_free(endpoint);
+    }
+    reaper_free(server->reaper);
+    free(server);
+}

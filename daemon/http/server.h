@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* HTTP on the daemon's event loop: one libmicrohttpd daemon for each listening socket, without threads. */
+#pragma once
+
+#include "core/daemon.h"
+#include "http/listen.h"
+
+struct server;
+
+/* The daemon must outlive it. */
+int server_new(struct daemon *daemon, struct server **ret_server, struct error *error);
+
+/* Serves a socket, which the server owns from then on, also on failure. */
+int server_add(struct server *server, const struct listen_socket *listener, struct error *error);
+
+/* Takes no more connections; those that are open are told to close with their next answer. */
+void server_quiesce(struct server *server);
+
+/* How many requests are being answered. */
+size_t server_active(const struct server *server);
+
+/* Closes all connections. No operation may be under way. */
+void server_free(struct server *server);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Command line and configuration; the rest is daemon.c's. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config.h"
+#include "options.h"
+#include "run.h"
+
+enum { EXIT_USAGE = 2 };
+
+static int load(const struct options *options, struct config **ret_config)
+{
+    struct config_problems problems = {0};
+    int r = options->demo ? config_demo(ret_config, &problems)
+                          : config_load(options->config, options->insecure, ret_config, &problems);
+
+    if (r < 0) {
+        fwrite(problems.text.data, 1, problems.text.size, stderr);
+        fprintf(stderr, "devregd: the configuration has %zu %s%s\n", problems.count,
+                problems.count == 1 ? "mistake" : "mistakes",
+                options->check_config ? "" : ": mend them, or try 'devregd --demo'");
+    }
+    config_problems_done(&problems);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct config *config = NULL;
+    struct options options;
+    int status = EXIT_SUCCESS;
+    int r = options_parse(argc, argv, &options);
+
+    if (r <= 0)
+        return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+    if (load(&options, &config) < 0)
+        return EXIT_USAGE;
+    if (options.check_config)
+        printf("%s is well: %zu devices\n", options.config, config->device_count);
+    else
+        status = daemon_run(&options, config);
+    config_free(config);
+    return status;
+}
