@@ -9,7 +9,7 @@ static inline struct call *place_call(struct operation *operation)
     return container_of(operation, struct call, operation);
 }
 
-/* Checks the place that call->operation names and finds memory for its values, all zero. Returns what
+/* Checks the place that call->operation names and finds memory for its values. Returns what
  * operation_prepare() does, or -ENOMEM. */
 int place_prepare(struct call *call, enum operation_kind kind, void (*completed)(struct operation *operation),
         struct error *error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libmicrohttpd calls the handler once when the head has come, then with each piece of the body, then once
- * more. While an answer is not there yet its connection is suspended. */
+ * more. An answer that is queued at the first call closes the connection, so only refusals are. While an answer is not there yet its connection is suspended. */
 #include "http/exchange.h"
 
 #include <errno.h>
@@ -12,7 +12,6 @@
 #include "api/call.h"
 #include "http/gate.h"
 #include "http/router.h"
-#include "util/clock.h"
 
 enum { SLOWEST_BODY_BYTES_PER_SECOND = 64 * 1024 };
 
@@ -20,6 +19,7 @@ struct exchange {
     struct call call;
     struct exchange_context *context;
     struct MHD_Connection *connection;
+    struct reaper_entry *entry; /* the connection's */
     char allow[ROUTER_ALLOW_SIZE]; /* for 405 */
     bool begun;
     bool suspended;
@@ -28,8 +28,22 @@ struct exchange {
     char target[];          /* decoded in place */
 };
 
-struct exchange *exchange_new(
-        struct exchange_context *context, struct MHD_Connection *connection, const char *target)
+/* The time of this round of the loop, which costs nothing to ask for. */
+static uint64_t round_us(const struct daemon *daemon)
+{
+    uint64_t now = 0;
+
+    sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+uint64_t exchange_head_deadline(const struct daemon *daemon)
+{
+    return round_us(daemon) + (daemon->limits.idle_seconds + daemon->limits.request_seconds) * 1000000;
+}
+
+struct exchange *exchange_new(struct exchange_context *context, struct MHD_Connection *connection,
+        struct reaper_entry *entry, const char *target)
 {
     size_t length = strlen(target);
     struct exchange *exchange = calloc(1, sizeof(*exchange) + length + 1);
@@ -38,6 +52,7 @@ struct exchange *exchange_new(
         return NULL;
     exchange->context = context;
     exchange->connection = connection;
+    exchange->entry = entry;
     exchange->call.daemon = context->daemon;
     exchange->target_end = target + length;
     memcpy(exchange->target, target, length);
@@ -50,6 +65,7 @@ void exchange_free(struct exchange *exchange)
         return;
     if (exchange->begun)
         exchange->context->active--;
+    exchange->entry->deadline_us = exchange_head_deadline(exchange->call.daemon);
     call_done(&exchange->call);
     free(exchange);
 }
@@ -87,15 +103,16 @@ static void answered_later(struct call *call)
         return;
     exchange->suspended = false;
     MHD_resume_connection(exchange->connection);
+    exchange->context->resumed(exchange->context);
 }
 
-/* A refusal before the body has come ends the connection: what follows on it is not a request. */
-static enum MHD_Result refuse(struct exchange *exchange, const struct error *error, bool body_follows)
+/* A refusal while a body follows ends the connection: what follows is not a request, or not one to trust. */
+static enum MHD_Result refuse(struct exchange *exchange, const struct error *error, bool close)
 {
-    exchange->close = exchange->close || body_follows;
-    exchange->call.running = true; /* the answer is queued right here, nothing is to be resumed */
+    exchange->call.running = true; /* nothing is to be resumed */
     call_fail(&exchange->call, error);
-    return send_answer(exchange);
+    exchange->close = close;
+    return close ? send_answer(exchange) : MHD_YES;
 }
 
 static enum MHD_Result run(struct exchange *exchange)
@@ -144,23 +161,20 @@ static int check_body(const struct call *call, const struct gate_result *gate, s
 }
 
 /* The head has come. */
-static enum MHD_Result begin(
-        struct exchange *exchange, struct reaper_entry *entry, const char *method, const char *version)
+static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
 {
     struct call *call = &exchange->call;
     struct daemon *daemon = call->daemon;
     struct gate_request request = {method, version, exchange->target, exchange->target_end};
-    struct gate_result gate = {.has_body = true};
+    struct gate_result gate = {0};
     struct error error = {0};
     struct uri uri;
 
     exchange->begun = true;
     exchange->context->active++;
     daemon->counters.requests++;
-    if (gate_check(exchange->connection, &request, &gate, &error) < 0) {
-        exchange->close = true;
+    if (gate_check(exchange->connection, &request, &gate, &error) < 0)
         return refuse(exchange, &error, true);
-    }
     if (uri_parse(exchange->target, &uri, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
     if (router_find(method, &uri, call, exchange->allow, &error) < 0)
@@ -171,12 +185,12 @@ static enum MHD_Result begin(
     if (gate.has_body) {
         uint64_t extra = gate.content_length == UINT64_MAX ? 0 : gate.content_length;
 
-        entry->deadline_us = clock_now_us() + daemon->limits.request_seconds * 1000000 +
+        exchange->entry->deadline_us = round_us(daemon) + daemon->limits.request_seconds * 1000000 +
                 extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
         return MHD_YES;
     }
-    entry->deadline_us = 0;
-    return run(exchange);
+    /* Run at the next call: libmicrohttpd closes a connection that is answered at the first one. */
+    return MHD_YES;
 }
 
 /* Raw transfers share a budget; JSON bodies are small and bounded by the number of connections. */
@@ -217,14 +231,14 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *upload, 
     return MHD_YES;
 }
 
-enum MHD_Result exchange_handle(struct exchange *exchange, struct reaper_entry *entry, const char *method,
-        const char *version, const char *upload, size_t *upload_size)
+enum MHD_Result exchange_handle(struct exchange *exchange, const char *method, const char *version,
+        const char *upload, size_t *upload_size)
 {
     if (!exchange->begun)
-        return begin(exchange, entry, method, version);
+        return begin(exchange, method, version);
     if (*upload_size)
         return take_body(exchange, upload, upload_size);
-    entry->deadline_us = 0;
+    exchange->entry->deadline_us = 0;
     if (exchange->call.status)
         return send_answer(exchange);
     return run(exchange);

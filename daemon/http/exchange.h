@@ -7,19 +7,28 @@
 #include "core/daemon.h"
 #include "http/reaper.h"
 
-/* What the exchanges of one server share. */
+/* What the exchanges of one listening socket share. */
 struct exchange_context {
     struct daemon *daemon;
     size_t active; /* exchanges whose head has come and whose answer has not gone */
+
+    /* Called after a connection was resumed: libmicrohttpd must be run, it has no descriptor that says so. */
+    void (*resumed)(struct exchange_context *context);
 };
 
 struct exchange;
 
-/* For a request whose target has come. The target is where libmicrohttpd has it. NULL out of memory. */
-struct exchange *exchange_new(
-        struct exchange_context *context, struct MHD_Connection *connection, const char *target);
+/* For a request whose target has come. The target is where libmicrohttpd has it; the entry is the
+ * connection's. NULL out of memory. */
+struct exchange *exchange_new(struct exchange_context *context, struct MHD_Connection *connection,
+        struct reaper_entry *entry, const char *target);
+
+/* Sets the deadline for the connection's next request. */
 void exchange_free(struct exchange *exchange);
 
+/* When the head of a request must have come on a connection that is silent now. */
+uint64_t exchange_head_deadline(const struct daemon *daemon);
+
 /* libmicrohttpd's access handler. */
-enum MHD_Result exchange_handle(struct exchange *exchange, struct reaper_entry *entry, const char *method,
-        const char *version, const char *upload, size_t *upload_size);
+enum MHD_Result exchange_handle(struct exchange *exchange, const char *method, const char *version,
+        const char *upload, size_t *upload_size);

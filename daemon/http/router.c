@@ -13,16 +13,21 @@ static bool match(const char *path, const struct uri *uri, const char **paramete
 
     for (size_t i = 0; i < uri->segment_count; i++) {
         const char *segment = uri->segments[i];
-        size_t length;
 
         if (*path++ != '/')
             return false;
-        length = strcspn(path, "/");
-        if (*path == '{')
+        if (*path == '{') {
             parameters[parameter++] = segment;
-        else if (strncmp(path, segment, length) != 0 || segment[length])
+            while (*path && *path != '/')
+                path++;
+            continue;
+        }
+        while (*segment && *segment == *path) {
+            segment++;
+            path++;
+        }
+        if (*segment || (*path && *path != '/'))
             return false;
-        path += length;
     }
     return *path == 0;
 }

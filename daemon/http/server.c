@@ -22,6 +22,7 @@ enum {
 };
 
 struct endpoint {
+    struct exchange_context context;
     struct server *server;
     struct listen_socket listener;
     struct MHD_Daemon *http;
@@ -33,7 +34,7 @@ struct endpoint {
 };
 
 struct server {
-    struct exchange_context context;
+    struct daemon *daemon;
     struct reaper *reaper;
     struct endpoint *endpoints;
 };
@@ -41,41 +42,31 @@ struct server {
 static enum MHD_Result handle_request(void *context, struct MHD_Connection *connection, const char *url,
         const char *method, const char *version, const char *upload, size_t *upload_size, void **request)
 {
-    const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
     (void)context;
+    (void)connection;
     (void)url;
-    if (!*request || !info || !info->socket_context)
+    if (!*request)
         return MHD_NO; /* out of memory */
-    return exchange_handle(*request, info->socket_context, method, version, upload, upload_size);
-}
-
-/* From the end of one request, or the start of the connection, to the head of the next. */
-static uint64_t head_deadline(const struct server *server)
-{
-    const struct limits *limits = &server->context.daemon->limits;
-
-    return clock_now_us() + (limits->idle_seconds + limits->request_seconds) * 1000000;
+    return exchange_handle(*request, method, version, upload, upload_size);
 }
 
 static void *begin_request(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct endpoint *endpoint = context;
+    const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    return exchange_new(&endpoint->server->context, connection, target);
+    if (!info || !info->socket_context)
+        return NULL;
+    return exchange_new(&endpoint->context, connection, info->socket_context, target);
 }
 
 static void end_request(void *context, struct MHD_Connection *connection, void **request,
         enum MHD_RequestTerminationCode how)
 {
-    struct endpoint *endpoint = context;
-    const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
+    (void)context;
+    (void)connection;
     (void)how;
-    if (info && info->socket_context)
-        ((struct reaper_entry *)info->socket_context)->deadline_us = head_deadline(endpoint->server);
     exchange_free(take_ptr(*request));
 }
 
@@ -92,7 +83,7 @@ static void handle_connection(void *context, struct MHD_Connection *connection, 
         free(take_ptr(*socket_context));
         return;
     }
-    endpoint->server->context.daemon->counters.connections++;
+    endpoint->server->daemon->counters.connections++;
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     entry = calloc(1, sizeof(*entry));
     if (!entry || !info) {
@@ -100,7 +91,7 @@ static void handle_connection(void *context, struct MHD_Connection *connection, 
         return;
     }
     reaper_add(endpoint->server->reaper, entry, info->connect_fd);
-    entry->deadline_us = head_deadline(endpoint->server);
+    entry->deadline_us = exchange_head_deadline(endpoint->server->daemon);
     *socket_context = entry;
 }
 
@@ -161,9 +152,17 @@ static int handle_again(sd_event_source *source, void *userdata)
     return run(userdata);
 }
 
+/* All that are resumed in one round of the loop are served by one run in the next. */
+static void handle_resumed(struct exchange_context *context)
+{
+    struct endpoint *endpoint = container_of(context, struct endpoint, context);
+
+    sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
+}
+
 static struct MHD_Daemon *start_http(struct endpoint *endpoint)
 {
-    const struct limits *limits = &endpoint->server->context.daemon->limits;
+    const struct limits *limits = &endpoint->server->daemon->limits;
 
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
             handle_request, endpoint,
@@ -183,7 +182,7 @@ static struct MHD_Daemon *start_http(struct endpoint *endpoint)
 
 static int watch(struct endpoint *endpoint)
 {
-    sd_event *event = endpoint->server->context.daemon->event;
+    sd_event *event = endpoint->server->daemon->event;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(endpoint->http, MHD_DAEMON_INFO_EPOLL_FD);
     int r;
 
@@ -222,7 +221,7 @@ int server_new(struct daemon *daemon, struct server **ret_server, struct error *
 
     if (!server)
         return error_set(error, -ENOMEM, "out of memory");
-    server->context.daemon = daemon;
+    server->daemon = daemon;
     r = reaper_new(daemon->event, &server->reaper);
     if (r < 0) {
         free(server);
@@ -239,6 +238,7 @@ int server_add(struct server *server, const struct listen_socket *listener, stru
 
     if (!endpoint)
         return error_set(error, -ENOMEM, "out of memory");
+    endpoint->context = (struct exchange_context){.daemon = server->daemon, .resumed = handle_resumed};
     endpoint->server = server;
     endpoint->listener = *listener;
     endpoint->http = start_http(endpoint);
@@ -263,7 +263,11 @@ void server_quiesce(struct server *server)
 
 size_t server_active(const struct server *server)
 {
-    return server->context.active;
+    size_t active = 0;
+
+    for (const struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
+        active += endpoint->context.active;
+    return active;
 }
 
 void server_free(struct server *server)

@@ -42,7 +42,7 @@ char *buffer_reserve(struct buffer *buffer, size_t size)
     return data + buffer->size;
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t size)
+void buffer_append_slowly(struct buffer *buffer, const void *data, size_t size)
 {
     char *room = buffer_reserve(buffer, size);
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "util/cleanup.h"
 
@@ -21,7 +22,20 @@ void buffer_done(struct buffer *buffer);
 /* Makes room for `size` more octets. Returns where they go (then advance buffer->size), NULL out of memory. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 
-void buffer_append(struct buffer *buffer, const void *data, size_t size);
+/* buffer_append() where there may be no room yet. */
+void buffer_append_slowly(struct buffer *buffer, const void *data, size_t size);
+
+static inline void buffer_append(struct buffer *buffer, const void *data, size_t size)
+{
+    if (size > buffer->capacity - buffer->size || buffer->failed) {
+        buffer_append_slowly(buffer, data, size);
+        return;
+    }
+    if (size)
+        memcpy(buffer->data + buffer->size, data, size);
+    buffer->size += size;
+}
+
 void buffer_append_string(struct buffer *buffer, const char *text);
 void buffer_append_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
