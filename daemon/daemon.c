@@ -266,6 +266,8 @@ static void take_down(struct run *run)
 {
     if (run->daemon.inventory)
         for_each_device(run, stop_device);
+    if (run->server && server_active(run->server) > 0)
+        run->stuck = true; /* the loop itself failed: their connections can't be closed in order */
     if (run->stuck) {
         log_warning("a device access does not return: leaving it behind");
         for (size_t i = 0; i < run->listening_count; i++) {

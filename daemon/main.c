@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     if (load(&options, &config) < 0)
         return EXIT_USAGE;
     if (options.check_config)
-        printf("%s is well: %zu devices\n", options.config, config->device_count);
+        printf("%s is valid: %zu devices\n", options.config, config->device_count);
     else
         status = daemon_run(&options, config);
     config_free(config);

@@ -4,7 +4,8 @@
  * struct backend` and one line in the table of backend.c.
  *
  * Calls for one device are never made from two threads at once (core/dispatch.c sees to it), so a backend
- * needs no locks; calls for different devices may be. */
+ * needs no locks; calls for different devices may be. Only device_present and device_driver can come at any
+ * time while the device is open: they look, and change nothing. */
 #pragma once
 
 #include <stdbool.h>

@@ -34,6 +34,7 @@ enum {
     EDU_STATUS_COMPUTING = 0x01,
     EDU_STATUS_INTERRUPT = 0x80,
     EDU_INTERRUPT_FACTORIAL = 0x01,
+    EDU_DMA_START = 0x01,
 
     EDU_COMPUTING_NS = 5000000,
 };
@@ -162,7 +163,8 @@ static int edu_write(void *state, uint64_t offset, unsigned width, uint64_t valu
         edu->dma[(offset - EDU_DMA_SOURCE) / 8] = value;
         break;
     case EDU_DMA_COMMAND:
-        edu->dma[3] = value & ~UINT64_C(1);
+        if (value & EDU_DMA_START) /* without it the device ignores the command */
+            edu->dma[3] = value & ~(uint64_t)EDU_DMA_START;
         break;
     }
     return 0;

@@ -13,6 +13,7 @@
 #include "http/gate.h"
 #include "http/router.h"
 
+/* Bodies, in both directions, get more time the longer they are. */
 enum { SLOWEST_BODY_BYTES_PER_SECOND = 64 * 1024 };
 
 struct exchange {
@@ -35,6 +36,12 @@ static uint64_t round_us(const struct daemon *daemon)
 
     sd_event_now(daemon->event, CLOCK_MONOTONIC, &now);
     return now;
+}
+
+static uint64_t body_deadline(const struct daemon *daemon, uint64_t size)
+{
+    return round_us(daemon) + daemon->limits.request_seconds * 1000000 +
+            size * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
 }
 
 uint64_t exchange_head_deadline(const struct daemon *daemon)
@@ -89,6 +96,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, exchange->allow);
     if (exchange->close || call->daemon->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    exchange->entry->deadline_us = body_deadline(call->daemon, size);
     result = MHD_queue_response(exchange->connection, call->status, response);
 out:
     MHD_destroy_response(response);

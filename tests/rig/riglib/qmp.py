@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Talks to QEMU's machine protocol (QMP): lines of JSON on a Unix socket, one client at a time."""
+
+import json
+import os
+import socket
+
+from .common import RigError
+
+TIMEOUT_S = 15
+
+
+class Qmp:
+    """A connection to the QMP socket NAME in a folder; a context manager."""
+
+    def __init__(self, folder, name):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(TIMEOUT_S)
+        try:
+            _connect(self._socket, folder, name)
+        except OSError:
+            self._socket.close()
+            raise
+        self._lines = self._socket.makefile("rb")
+        self._receive()                             # the greeting
+        self.execute("qmp_capabilities")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self._lines.close()
+        self._socket.close()
+
+    def execute(self, command, **arguments):
+        request = {"execute": command, "arguments": arguments}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            answer = self._receive()
+            if "error" in answer:
+                raise RigError(f"QEMU refused {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def monitor(self, line):
+        """A command of the human monitor, for the few things that QMP has no command for."""
+        return self.execute("human-monitor-command", **{"command-line": line})
+
+    def _receive(self):
+        line = self._lines.readline()
+        if not line:
+            raise RigError("QEMU closed its QMP socket")
+        return json.loads(line)
+
+
+def _connect(client, folder, name):
+    # Through a descriptor, as a socket's whole path may not be longer than 107 octets and state folders may be.
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        client.connect(f"/proc/self/fd/{descriptor}/{name}")
+    finally:
+        os.close(descriptor)
