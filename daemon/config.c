@@ -61,11 +61,12 @@ static void read_fragments(struct config_reader *reader, const char *main_path)
     free(entries);
 }
 
-int config_load(const char *path, bool insecure, struct config **ret_config, struct config_problems *problems)
+int config_load(
+        const char *path, bool insecure, struct config **ret_config, struct config_problems *problems)
 {
     _cleanup_(config_freep) struct config *config = config_new(problems);
     struct config_reader reader = {
-        .file = path, .insecure = insecure, .config = config, .problems = problems};
+            .file = path, .insecure = insecure, .config = config, .problems = problems};
 
     if (!config)
         return -EINVAL;
@@ -103,7 +104,8 @@ int config_demo(struct config **ret_config, struct config_problems *problems)
         return -EINVAL;
     config->devices = calloc(2, sizeof(*config->devices));
     config->device_count = config->devices ? 2 : 0;
-    if (!config->devices || !add_demo_board(&config->devices[0], "edu", "simulated: QEMU's educational device") ||
+    if (!config->devices ||
+            !add_demo_board(&config->devices[0], "edu", "simulated: QEMU's educational device") ||
             !add_demo_board(&config->devices[1], "odd", "simulated: registers that misbehave")) {
         buffer_append_string(&problems->text, "out of memory\n");
         problems->count++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The configuration: /etc/devregd/devregd.json and, beside it, devices.d/ (files ending in .json, in the order of their
- * names, with devices alone). Its form is published as devregd.schema.json; this reader checks more than a
- * schema can, and reports every mistake, not the first. */
+/* The configuration: /etc/devregd/devregd.json and, beside it, devices.d/ (files ending in .json, in the
+ * order of their names, with devices alone). Its form is published as devregd.schema.json; this reader
+ * checks more than a schema can, and reports every mistake, not the first. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,7 +27,8 @@ struct config_problems {
 };
 
 /* Both return 0 and a configuration for config_free(), or -EINVAL with at least one problem. */
-int config_load(const char *path, bool insecure, struct config **ret_config, struct config_problems *problems);
+int config_load(
+        const char *path, bool insecure, struct config **ret_config, struct config_problems *problems);
 int config_demo(struct config **ret_config, struct config_problems *problems);
 void config_free(struct config *config);
 void config_problems_done(struct config_problems *problems);

@@ -13,16 +13,16 @@ static const struct {
     enum description_key bit;
     const char *name;
 } key_names[] = {
-    {KEY_ADDRESS, "address"},
-    {KEY_ID, "id"},
-    {KEY_MODEL, "model"},
-    {KEY_TRACE, "trace"},
-    {KEY_PATH, "path"},
-    {KEY_BAR, "bar"},
-    {KEY_OFFSET, "offset"},
-    {KEY_BASE, "base"},
-    {KEY_SIZE, "size"},
-    {KEY_WRITE_COMBINING, "write_combining"},
+        {KEY_ADDRESS, "address"},
+        {KEY_ID, "id"},
+        {KEY_MODEL, "model"},
+        {KEY_TRACE, "trace"},
+        {KEY_PATH, "path"},
+        {KEY_BAR, "bar"},
+        {KEY_OFFSET, "offset"},
+        {KEY_BASE, "base"},
+        {KEY_SIZE, "size"},
+        {KEY_WRITE_COMBINING, "write_combining"},
 };
 
 /* Reports at a region of the device, or at a key of it. */
@@ -71,8 +71,8 @@ static void check_keys(struct config_reader *reader, const struct backend *backe
     }
 }
 
-static void check_backend(struct config_reader *reader, const struct device_description *device,
-        const struct backend *backend)
+static void check_backend(
+        struct config_reader *reader, const struct device_description *device, const struct backend *backend)
 {
     uint32_t one = backend->device_needs_one & device->keys;
     struct error error = {0};
@@ -82,20 +82,23 @@ static void check_backend(struct config_reader *reader, const struct device_desc
     if (backend->device_needs_one && (one == 0 || one & (one - 1)))
         config_report(reader, false, "backend %s needs either \"address\" or \"id\"", backend->name);
     for (size_t i = 0; i < device->region_count; i++)
-        check_keys(reader, backend, device->regions[i].keys, backend->region_needs, backend->region_takes, (int)i);
+        check_keys(reader, backend, device->regions[i].keys, backend->region_needs, backend->region_takes,
+                (int)i);
     if (backend_fits(backend, device) && backend->check && backend->check(device, &error) < 0)
         config_report(reader, false, "%s", error.message);
 }
 
 /* The backend that is named, or one that its keys point to; NULL after a report. */
-static const struct backend *find_backend(struct config_reader *reader, const struct device_description *device)
+static const struct backend *find_backend(
+        struct config_reader *reader, const struct device_description *device)
 {
     char list[128] = "";
 
     for (size_t i = 0; backends[i]; i++) {
         size_t used = strlen(list);
 
-        if (device->backend ? strcmp(backends[i]->name, device->backend) == 0 : backend_fits(backends[i], device))
+        if (device->backend ? strcmp(backends[i]->name, device->backend) == 0
+                            : backend_fits(backends[i], device))
             return backends[i];
         snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", backends[i]->name);
     }
@@ -106,7 +109,8 @@ static const struct backend *find_backend(struct config_reader *reader, const st
         report_member(reader, "backend", message);
     } else {
         config_report(reader, false,
-                "no backend works from these keys: give \"address\" or \"id\" and each region's \"bar\" (pci), each "
+                "no backend works from these keys: give \"address\" or \"id\" and each region's \"bar\" "
+                "(pci), each "
                 "region's \"base\" and \"size\" (devmem), or \"model\" (sim)");
     }
     return NULL;
@@ -136,7 +140,8 @@ static void check_window(struct config_reader *reader, const struct region_descr
 
 /* Where a region's octets are, so far as the configuration says: two windows of one place may overlap. */
 struct place {
-    const char *of; /* what the addresses are in: "" physical memory, otherwise the PCI function as it was named */
+    const char *of; /* what the addresses are in: "" physical memory, otherwise the PCI function as it was
+                       named */
     unsigned bar;
     uint64_t start, last;
 };
@@ -160,11 +165,11 @@ static bool regions_overlap(const struct device_description *device_a, const str
     struct place x, y;
 
     return find_place(device_a, a, &x) && find_place(device_b, b, &y) && strcmp(x.of, y.of) == 0 &&
-            x.bar == y.bar && x.start <= y.last && y.start <= x.last;
+           x.bar == y.bar && x.start <= y.last && y.start <= x.last;
 }
 
-static void compare_regions(struct config_reader *reader, const struct device_description *device, size_t index,
-        const struct device_description *other_device, const struct region_description *other)
+static void compare_regions(struct config_reader *reader, const struct device_description *device,
+        size_t index, const struct device_description *other_device, const struct region_description *other)
 {
     const struct region_description *region = &device->regions[index];
     char message[200];
@@ -175,7 +180,8 @@ static void compare_regions(struct config_reader *reader, const struct device_de
         report_region(reader, index, "name", message);
     }
     if (regions_overlap(device, region, other_device, other)) {
-        snprintf(message, sizeof(message), "overlaps the region %s", other->name ? other->name : "before it");
+        snprintf(
+                message, sizeof(message), "overlaps the region %s", other->name ? other->name : "before it");
         report_region(reader, index, NULL, message);
     }
 }
@@ -189,7 +195,8 @@ static void compare_with_earlier(struct config_reader *reader, size_t device_ind
         size_t count = i < device_index ? devices[i].region_count : region_index;
 
         for (size_t k = 0; k < count; k++)
-            compare_regions(reader, &devices[device_index], region_index, &devices[i], &devices[i].regions[k]);
+            compare_regions(
+                    reader, &devices[device_index], region_index, &devices[i], &devices[i].regions[k]);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The objects of a configuration are tables of keys: a new key is a field of a description and one line here,
- * and one in devregd.schema.json. */
+/* The objects of a configuration are tables of keys: a new key is a field of a description and one line
+ * here, and one in devregd.schema.json. */
 #include "config_file.h"
 
 #include <errno.h>
@@ -90,8 +90,8 @@ static void report_unknown_key(struct config_reader *reader, const struct key *k
 }
 
 /* Reads an object by its table. *ret_bits is what was given of the keys that have a bit. */
-static void read_object(struct config_reader *reader, const json_t *object, const struct key *keys, size_t count,
-        void *target, uint32_t *ret_bits)
+static void read_object(struct config_reader *reader, const json_t *object, const struct key *keys,
+        size_t count, void *target, uint32_t *ret_bits)
 {
     const char *name;
     json_t *value;
@@ -138,7 +138,8 @@ static void take_name(struct config_reader *reader, const json_t *value, void *f
     if (!name || !name[0] || json_string_length(value) > NAME_LENGTH || name[strspn(name, allowed)] ||
             strchr("._-", name[0])) {
         config_report(reader, false,
-                "expected a name of at most %d letters, digits, '.', '_' and '-' that begins with a letter or digit",
+                "expected a name of at most %d letters, digits, '.', '_' and '-' that begins with a letter "
+                "or digit",
                 NAME_LENGTH);
         return;
     }
@@ -240,17 +241,17 @@ static void take_access(struct config_reader *reader, const json_t *value, void 
 #define REGION(key) offsetof(struct region_description, key)
 
 static const struct key region_keys[] = {
-    {"name", take_name, REGION(name), 0},
-    {"description", take_string, REGION(description), 0},
-    {"bar", take_bar, REGION(bar), KEY_BAR},
-    {"offset", take_number, REGION(offset), KEY_OFFSET},
-    {"base", take_number, REGION(base), KEY_BASE},
-    {"size", take_size, REGION(size), KEY_SIZE},
-    {"widths", take_widths, REGION(widths), 0},
-    {"endianness", take_endianness, REGION(endianness), 0},
-    {"access", take_access, REGION(read_only), 0},
-    {"write_combining", take_bool, REGION(write_combining), KEY_WRITE_COMBINING},
-    {"slow", take_bool, REGION(slow), 0},
+        {"name", take_name, REGION(name), 0},
+        {"description", take_string, REGION(description), 0},
+        {"bar", take_bar, REGION(bar), KEY_BAR},
+        {"offset", take_number, REGION(offset), KEY_OFFSET},
+        {"base", take_number, REGION(base), KEY_BASE},
+        {"size", take_size, REGION(size), KEY_SIZE},
+        {"widths", take_widths, REGION(widths), 0},
+        {"endianness", take_endianness, REGION(endianness), 0},
+        {"access", take_access, REGION(read_only), 0},
+        {"write_combining", take_bool, REGION(write_combining), KEY_WRITE_COMBINING},
+        {"slow", take_bool, REGION(slow), 0},
 };
 
 static void take_regions(struct config_reader *reader, const json_t *value, void *field)
@@ -279,15 +280,15 @@ static void take_regions(struct config_reader *reader, const json_t *value, void
 #define DEVICE(key) offsetof(struct device_description, key)
 
 static const struct key device_keys[] = {
-    {"name", take_name, DEVICE(name), 0},
-    {"description", take_string, DEVICE(description), 0},
-    {"backend", take_string, DEVICE(backend), 0},
-    {"address", take_string, DEVICE(address), KEY_ADDRESS},
-    {"id", take_string, DEVICE(id), KEY_ID},
-    {"model", take_string, DEVICE(model), KEY_MODEL},
-    {"trace", take_string, DEVICE(trace), KEY_TRACE},
-    {"path", take_string, DEVICE(path), KEY_PATH},
-    {"regions", take_regions, DEVICE(regions), 0},
+        {"name", take_name, DEVICE(name), 0},
+        {"description", take_string, DEVICE(description), 0},
+        {"backend", take_string, DEVICE(backend), 0},
+        {"address", take_string, DEVICE(address), KEY_ADDRESS},
+        {"id", take_string, DEVICE(id), KEY_ID},
+        {"model", take_string, DEVICE(model), KEY_MODEL},
+        {"trace", take_string, DEVICE(trace), KEY_TRACE},
+        {"path", take_string, DEVICE(path), KEY_PATH},
+        {"regions", take_regions, DEVICE(regions), 0},
 };
 
 static void take_devices(struct config_reader *reader, const json_t *value, void *field)
@@ -346,14 +347,14 @@ static const struct {
     size_t field;
     uint64_t least, most;
 } limit_ranges[] = {
-    {LIMIT(connections), 1, 65536},
-    {LIMIT(json_body_bytes), 1024, 1024 * 1024},
-    {LIMIT(data_bytes), 1024 * 1024, 1024 * 1024 * 1024},
-    {LIMIT(data_total_bytes), 1024 * 1024, UINT64_C(64) * 1024 * 1024 * 1024},
-    {LIMIT(values), 1, 65536},
-    {LIMIT(queue), 1, 65536},
-    {LIMIT(idle_seconds), 1, 86400},
-    {LIMIT(request_seconds), 1, 86400},
+        {LIMIT(connections), 1, 65536},
+        {LIMIT(json_body_bytes), 1024, 1024 * 1024},
+        {LIMIT(data_bytes), 1024 * 1024, 1024 * 1024 * 1024},
+        {LIMIT(data_total_bytes), 1024 * 1024, UINT64_C(64) * 1024 * 1024 * 1024},
+        {LIMIT(values), 1, 65536},
+        {LIMIT(queue), 1, 65536},
+        {LIMIT(idle_seconds), 1, 86400},
+        {LIMIT(request_seconds), 1, 86400},
 };
 
 static void take_limit(struct config_reader *reader, const json_t *value, void *field)
@@ -374,14 +375,14 @@ static void take_limit(struct config_reader *reader, const json_t *value, void *
 }
 
 static const struct key limit_keys[] = {
-    {"connections", take_limit, LIMIT(connections), 0},
-    {"json_body_bytes", take_limit, LIMIT(json_body_bytes), 0},
-    {"data_bytes", take_limit, LIMIT(data_bytes), 0},
-    {"data_total_bytes", take_limit, LIMIT(data_total_bytes), 0},
-    {"values", take_limit, LIMIT(values), 0},
-    {"queue", take_limit, LIMIT(queue), 0},
-    {"idle_seconds", take_limit, LIMIT(idle_seconds), 0},
-    {"request_seconds", take_limit, LIMIT(request_seconds), 0},
+        {"connections", take_limit, LIMIT(connections), 0},
+        {"json_body_bytes", take_limit, LIMIT(json_body_bytes), 0},
+        {"data_bytes", take_limit, LIMIT(data_bytes), 0},
+        {"data_total_bytes", take_limit, LIMIT(data_total_bytes), 0},
+        {"values", take_limit, LIMIT(values), 0},
+        {"queue", take_limit, LIMIT(queue), 0},
+        {"idle_seconds", take_limit, LIMIT(idle_seconds), 0},
+        {"request_seconds", take_limit, LIMIT(request_seconds), 0},
 };
 
 static void take_limits(struct config_reader *reader, const json_t *value, void *field)
@@ -395,9 +396,9 @@ static void take_limits(struct config_reader *reader, const json_t *value, void 
 
 /* A fragment has the first of these alone. */
 static const struct key file_keys[] = {
-    {"devices", take_devices, CONFIG(devices), 0},
-    {"listen", take_listen, CONFIG(listen), 0},
-    {"limits", take_limits, CONFIG(limits), 0},
+        {"devices", take_devices, CONFIG(devices), 0},
+        {"listen", take_listen, CONFIG(listen), 0},
+        {"limits", take_limits, CONFIG(limits), 0},
 };
 
 void config_file_read(struct config_reader *reader)
@@ -409,7 +410,8 @@ void config_file_read(struct config_reader *reader)
     int r = file_read(reader->file, FILE_LIMIT, &reader->text, &size);
 
     if (r < 0) {
-        config_report(reader, false, r == -EFBIG ? "is larger than 1 MiB" : "can't be read: %s", strerror(-r));
+        config_report(
+                reader, false, r == -EFBIG ? "is larger than 1 MiB" : "can't be read: %s", strerror(-r));
         return;
     }
     document = json_loadb(reader->text, size, JSON_REJECT_DUPLICATES, &where);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Brings everything up in order, runs the loop, and takes everything down: first no new connections, then the
- * requests that are under way, then the devices. */
+/* Brings everything up in order, runs the loop, and takes everything down: first no new connections, then
+ * the requests that are under way, then the devices. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,11 +46,12 @@ static void presence_changed(struct device *device, void *context)
         log_warning("%s is absent: %s", device_name(device), device->reason);
         return;
     }
-    log_notice("%s is present%s%s, through %s", device_name(device), device->handle->address[0] ? " at " : "",
-            device->handle->address, device->backend->name);
+    log_notice("%s is present%s%s, through %s", device_name(device),
+            device->handle->address[0] ? " at " : "", device->handle->address, device->backend->name);
     for (size_t i = 0; i < device->region_count; i++) {
         if (!device->regions[i].handle)
-            log_warning("region %s is absent: %s", region_name(&device->regions[i]), device->regions[i].reason);
+            log_warning(
+                    "region %s is absent: %s", region_name(&device->regions[i]), device->regions[i].reason);
     }
 }
 
@@ -113,7 +114,8 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
     server_quiesce(run->server);
     if (server_active(run->server) == 0)
         return sd_event_exit(event, 0);
-    r = sd_event_add_time(event, NULL, CLOCK_MONOTONIC, clock_now_us() + DRAIN_US, 0, handle_drain_timer, run);
+    r = sd_event_add_time(
+            event, NULL, CLOCK_MONOTONIC, clock_now_us() + DRAIN_US, 0, handle_drain_timer, run);
     return r < 0 ? r : sd_event_add_post(event, NULL, handle_round, run);
 }
 
@@ -200,7 +202,8 @@ static int default_socket(char *path, size_t size, struct error *error)
         return error_set(error, -errno, "%s: %s", directory, strerror(errno));
     if (lstat(directory, &information) < 0 || !S_ISDIR(information.st_mode) ||
             information.st_uid != geteuid() || information.st_mode & 022)
-        return error_set(error, -EPERM, "%s is not a directory of this user alone: give --socket PATH", directory);
+        return error_set(
+                error, -EPERM, "%s is not a directory of this user alone: give --socket PATH", directory);
     snprintf(path, size, "%s/devregd.sock", directory);
     return 0;
 }
@@ -287,9 +290,10 @@ static void take_down(struct run *run)
 
 int daemon_run(const struct options *options, struct config *config)
 {
-    struct run run = {
-        .daemon = {.limits = config->limits, .started_us = clock_now_us(), .demo = options->demo,
-                .insecure = options->insecure}};
+    struct run run = {.daemon = {.limits = config->limits,
+                              .started_us = clock_now_us(),
+                              .demo = options->demo,
+                              .insecure = options->insecure}};
     struct error error = {0};
     int r = serve(&run, options, config, &error);
 

@@ -16,14 +16,15 @@ static const struct option_row {
     const char *argument;
     const char *help;
 } rows[] = {
-    {"config", "FILE", "read this configuration (default: " CONFIG_DEFAULT_PATH ")"},
-    {"socket", "PATH", "listen on this Unix socket instead of the configured ones"},
-    {"listen", "ADDRESS:PORT", "listen there too (may be given several times; port 0: any free one)"},
-    {"demo", NULL, "serve the simulated boards edu and odd: needs no configuration and no privileges"},
-    {"insecure", NULL, "allow addresses that are not on loopback: whoever reaches them may do everything"},
-    {"check-config", NULL, "check the configuration, report every mistake, and exit"},
-    {"version", NULL, "print the version and exit"},
-    {"help", NULL, "print this and exit"},
+        {"config", "FILE", "read this configuration (default: " CONFIG_DEFAULT_PATH ")"},
+        {"socket", "PATH", "listen on this Unix socket instead of the configured ones"},
+        {"listen", "ADDRESS:PORT", "listen there too (may be given several times; port 0: any free one)"},
+        {"demo", NULL, "serve the simulated boards edu and odd: needs no configuration and no privileges"},
+        {"insecure", NULL,
+                "allow addresses that are not on loopback: whoever reaches them may do everything"},
+        {"check-config", NULL, "check the configuration, report every mistake, and exit"},
+        {"version", NULL, "print the version and exit"},
+        {"help", NULL, "print this and exit"},
 };
 
 static void print_help(void)
@@ -85,7 +86,8 @@ static int usage(void)
 static int check(const struct options *options)
 {
     if (options->demo && (options->config || options->check_config)) {
-        fprintf(stderr, "devregd: --demo brings its own configuration: leave out --config and --check-config\n");
+        fprintf(stderr,
+                "devregd: --demo brings its own configuration: leave out --config and --check-config\n");
         return usage();
     }
     if (options->socket && options->socket[0] != '/' && options->socket[0] != '.') {

@@ -9,20 +9,7 @@
 
 #include "api/routes.h"
 #include "util/number.h"
-
-static bool is_listed(const char *list, const char *name)
-{
-    size_t length = strlen(name);
-
-    while (*list) {
-        size_t word = strcspn(list, " ");
-
-        if (word == length && memcmp(list, name, length) == 0)
-            return true;
-        list += word + strspn(list + word, " ");
-    }
-    return false;
-}
+#include "util/words.h"
 
 int arguments_check(const struct call *call, struct error *error)
 {
@@ -31,9 +18,9 @@ int arguments_check(const struct call *call, struct error *error)
     for (size_t i = 0; i < call->argument_count; i++) {
         const char *name = call->arguments[i].name;
 
-        if (!is_listed(taken, name))
-            return error_set(error, -EINVAL, "the query has the unknown argument '%.64s': %s %s takes %s", name,
-                    call->route->method, call->route->path, taken[0] ? taken : "none");
+        if (!words_have(taken, name))
+            return error_set(error, -EINVAL, "the query has the unknown argument '%.64s': %s %s takes %s",
+                    name, call->route->method, call->route->path, taken[0] ? taken : "none");
         for (size_t k = 0; k < i; k++) {
             if (strcmp(call->arguments[k].name, name) == 0)
                 return error_set(error, -EINVAL, "the query has '%s' twice: give it once", name);
@@ -107,7 +94,8 @@ int arguments_region(const struct call *call, struct region **ret_region, struct
     return 0;
 }
 
-int arguments_offset(const struct region *region, const char *text, uint64_t *ret_offset, struct error *error)
+int arguments_offset(
+        const struct region *region, const char *text, uint64_t *ret_offset, struct error *error)
 {
     int r;
 
@@ -115,11 +103,13 @@ int arguments_offset(const struct region *region, const char *text, uint64_t *re
         return error_set(
                 error, -EINVAL, "offset '%.64s' is not hexadecimal: write it with 0x before it", text);
     if (isalpha((unsigned char)text[0]) || text[0] == '_')
-        return error_set(error, -ENOENT, "%s has no register '%.64s': it has no register map, use an offset "
-                "such as 0x4", region_name(region), text);
+        return error_set(error, -ENOENT,
+                "%s has no register '%.64s': it has no register map, use an offset such as 0x4",
+                region_name(region), text);
     r = number_parse(text, ret_offset);
     if (r == -ERANGE)
-        return error_set(error, r, "%.64s does not fit 64 bits: it is outside %s", text, region_name(region));
+        return error_set(
+                error, r, "%.64s does not fit 64 bits: it is outside %s", text, region_name(region));
     if (r < 0)
         return error_set(error, r, "'%.64s' is not an offset: write it in hexadecimal, 0x4", text);
     return 0;

@@ -72,7 +72,8 @@ void call_fail(struct call *call, const struct error *error)
     fail(call, error, NULL, NULL, 0);
 }
 
-void call_fail_at(struct call *call, const struct error *error, const char *region, uint64_t offset, size_t done)
+void call_fail_at(
+        struct call *call, const struct error *error, const char *region, uint64_t offset, size_t done)
 {
     fail(call, error, region, &offset, done);
 }

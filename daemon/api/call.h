@@ -61,7 +61,8 @@ void call_answer_json(struct call *call);
 void call_fail(struct call *call, const struct error *error);
 
 /* The same, with a region and an offset as facts for programs; done is how many accesses were completed. */
-void call_fail_at(struct call *call, const struct error *error, const char *region, uint64_t offset, size_t done);
+void call_fail_at(
+        struct call *call, const struct error *error, const char *region, uint64_t offset, size_t done);
 
 /* Releases what the call holds, not the call. */
 void call_done(struct call *call);

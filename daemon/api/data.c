@@ -32,7 +32,8 @@ static int find_place(struct call *call, struct error *error)
 /* A length in octets becomes a number of accesses once the width is known. */
 static int set_length(struct operation *operation, uint64_t length, struct error *error)
 {
-    unsigned width = operation->access.width ? operation->access.width : region_default_width(operation->region);
+    unsigned width =
+            operation->access.width ? operation->access.width : region_default_width(operation->region);
 
     if (length == 0)
         return error_set(error, -EINVAL, "a length of 0 moves nothing: give 1 octet or more");
@@ -40,7 +41,8 @@ static int set_length(struct operation *operation, uint64_t length, struct error
         width = 1; /* an absent region: operation_prepare() says so */
     if (length % width)
         return error_set(error, -EOPNOTSUPP,
-                "%" PRIu64 " octets are no whole number of %u-bit accesses: change the length, or give a width",
+                "%" PRIu64
+                " octets are no whole number of %u-bit accesses: change the length, or give a width",
                 length, width * 8);
     operation->access.count = length / width;
     return 0;
@@ -49,8 +51,9 @@ static int set_length(struct operation *operation, uint64_t length, struct error
 static int check_length(const struct call *call, uint64_t length, struct error *error)
 {
     if (length > call->daemon->limits.data_bytes)
-        return error_set(error, -EMSGSIZE, "%" PRIu64 " octets are more than %" PRIu64 " at once: move them in pieces",
-                length, call->daemon->limits.data_bytes);
+        return error_set(error, -EMSGSIZE,
+                "%" PRIu64 " octets are more than %" PRIu64 " at once: move them in pieces", length,
+                call->daemon->limits.data_bytes);
     return 0;
 }
 

@@ -56,7 +56,8 @@ void devices_get(struct call *call)
     struct error error;
 
     if (!device) {
-        error_set(&error, -ENOENT, "there is no device '%.64s': /v1/devices lists them", call->parameters[0]);
+        error_set(
+                &error, -ENOENT, "there is no device '%.64s': /v1/devices lists them", call->parameters[0]);
         call_fail(call, &error);
         return;
     }

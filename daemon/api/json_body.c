@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "util/number.h"
+#include "util/words.h"
 
 enum { JSON_DEPTH = 8 };
 
@@ -35,13 +36,9 @@ static int check_keys(json_t *object, const char *keys, struct error *error)
     json_t *value;
 
     json_object_foreach (object, key, value) {
-        const char *found = strstr(keys, key);
-        size_t length = strlen(key);
-
-        while (found && !((found == keys || found[-1] == ' ') && (found[length] == 0 || found[length] == ' ')))
-            found = strstr(found + 1, key);
-        if (!found || length == 0)
-            return error_set(error, -EINVAL, "the body has the unknown key \"%.64s\": it takes %s", key, keys);
+        if (!words_have(keys, key))
+            return error_set(
+                    error, -EINVAL, "the body has the unknown key \"%.64s\": it takes %s", key, keys);
     }
     return 0;
 }
@@ -55,7 +52,8 @@ int json_body_parse(const struct call *call, const char *keys, json_t **ret_obje
     if (call->body.size == 0)
         return error_set(error, -EINVAL, "the body is empty: it takes a JSON object with %s", keys);
     if (is_deep(call->body.data, call->body.size))
-        return error_set(error, -EINVAL, "the body is nested more than %d deep: it takes %s", JSON_DEPTH, keys);
+        return error_set(
+                error, -EINVAL, "the body is nested more than %d deep: it takes %s", JSON_DEPTH, keys);
     object = json_loadb(call->body.data, call->body.size, JSON_REJECT_DUPLICATES, &where);
     if (!object)
         return error_set(error, -EINVAL, "the body is not JSON: line %d, column %d: %s", where.line,
@@ -85,14 +83,14 @@ int json_body_value(
         *ret_value = (uint64_t)number;
     } else if (json_is_string(value)) {
         r = strlen(json_string_value(value)) == json_string_length(value)
-                ? number_parse(json_string_value(value), ret_value)
-                : -EINVAL;
+                    ? number_parse(json_string_value(value), ret_value)
+                    : -EINVAL;
     } else {
         return error_set(error, -EINVAL, "%s is missing or no number: send a string such as \"0x1\"", what);
     }
     if (r == -EINVAL)
-        return error_set(
-                error, r, "%s '%.64s' is not a number: send \"0x1f\" or \"31\"", what, json_string_value(value));
+        return error_set(error, r, "%s '%.64s' is not a number: send \"0x1f\" or \"31\"", what,
+                json_string_value(value));
     if (r == -ERANGE || !number_fits(*ret_value, width * 8))
         return error_set(error, -EOPNOTSUPP, "%s does not fit the register's %u bits", what, width * 8);
     return 0;

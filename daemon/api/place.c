@@ -23,8 +23,8 @@ static int find_memory(struct call *call, struct error *error)
     return 0;
 }
 
-int place_prepare(struct call *call, enum operation_kind kind, void (*completed)(struct operation *operation),
-        struct error *error)
+int place_prepare(struct call *call, enum operation_kind kind,
+        void (*completed)(struct operation *operation), struct error *error)
 {
     struct operation *operation = &call->operation;
     int r;

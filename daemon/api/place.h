@@ -11,8 +11,8 @@ static inline struct call *place_call(struct operation *operation)
 
 /* Checks the place that call->operation names and finds memory for its values. Returns what
  * operation_prepare() does, or -ENOMEM. */
-int place_prepare(struct call *call, enum operation_kind kind, void (*completed)(struct operation *operation),
-        struct error *error);
+int place_prepare(struct call *call, enum operation_kind kind,
+        void (*completed)(struct operation *operation), struct error *error);
 
 /* Starts the prepared operation. */
 int place_start(struct call *call, struct error *error);

@@ -13,22 +13,22 @@ static const struct problem {
     const char *type;
     const char *title;
 } problems[] = {
-    {-EINVAL, 400, "malformed", "Malformed request"},
-    {-EACCES, 403, "denied", "Not permitted"},
-    {-EPERM, 403, "denied", "Not permitted"},
-    {-ENOENT, 404, "not-found", "Not found"},
-    {-ENOSYS, 405, "method", "Method not allowed"},
-    {-ETIME, 408, "too-slow", "The request came too slowly"},
-    {-EBUSY, 409, "conflict", "In conflict with the present state"},
-    {-ENODEV, 410, "gone", "The device is not there"},
-    {-EMSGSIZE, 413, "too-large", "Too large"},
-    {-EPROTOTYPE, 415, "media-type", "Unsupported media type"},
-    {-ERANGE, 416, "outside-region", "Outside the region"},
-    {-EOPNOTSUPP, 422, "not-allowed", "Not allowed by the register"},
-    {-EFAULT, 502, "bus-fault", "Bus fault"},
-    {-EAGAIN, 503, "busy", "Busy"},
-    {-ENOMEM, 503, "busy", "Busy"},
-    {-ETIMEDOUT, 504, "timeout", "Timed out"},
+        {-EINVAL, 400, "malformed", "Malformed request"},
+        {-EACCES, 403, "denied", "Not permitted"},
+        {-EPERM, 403, "denied", "Not permitted"},
+        {-ENOENT, 404, "not-found", "Not found"},
+        {-ENOSYS, 405, "method", "Method not allowed"},
+        {-ETIME, 408, "too-slow", "The request came too slowly"},
+        {-EBUSY, 409, "conflict", "In conflict with the present state"},
+        {-ENODEV, 410, "gone", "The device is not there"},
+        {-EMSGSIZE, 413, "too-large", "Too large"},
+        {-EPROTOTYPE, 415, "media-type", "Unsupported media type"},
+        {-ERANGE, 416, "outside-region", "Outside the region"},
+        {-EOPNOTSUPP, 422, "not-allowed", "Not allowed by the register"},
+        {-EFAULT, 502, "bus-fault", "Bus fault"},
+        {-EAGAIN, 503, "busy", "Busy"},
+        {-ENOMEM, 503, "busy", "Busy"},
+        {-ETIMEDOUT, 504, "timeout", "Timed out"},
 };
 
 static const struct problem unexpected = {0, 500, "unexpected", "Unexpected failure"};
@@ -47,8 +47,8 @@ unsigned problem_status(int code)
     return find_problem(code)->status;
 }
 
-void problem_write(struct buffer *reply, const struct error *error, const char *region, const uint64_t *offset,
-        size_t done)
+void problem_write(struct buffer *reply, const struct error *error, const char *region,
+        const uint64_t *offset, size_t done)
 {
     const struct problem *problem = find_problem(error->code);
     struct json_writer writer = json_writer(reply);

@@ -13,5 +13,5 @@ unsigned problem_status(int code);
 
 /* Writes the document. region may be NULL, offset too; done is written for a failure in the middle of
  * several accesses. */
-void problem_write(struct buffer *reply, const struct error *error, const char *region, const uint64_t *offset,
-        size_t done);
+void problem_write(struct buffer *reply, const struct error *error, const char *region,
+        const uint64_t *offset, size_t done);

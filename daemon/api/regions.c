@@ -21,7 +21,8 @@ static void write_widths(struct json_writer *writer, const struct region *region
         json_put_count(writer, "default_width", region_default_width(region) * 8);
 }
 
-static void write_aliases(struct json_writer *writer, const struct inventory *inventory, const struct region *region)
+static void write_aliases(
+        struct json_writer *writer, const struct inventory *inventory, const struct region *region)
 {
     json_begin_array(writer, "aliases");
     for (size_t i = 0; i < inventory->region_count; i++) {
@@ -32,7 +33,8 @@ static void write_aliases(struct json_writer *writer, const struct inventory *in
 }
 
 /* What is only known while the region is open. */
-static void write_open(struct json_writer *writer, const struct inventory *inventory, const struct region *region)
+static void write_open(
+        struct json_writer *writer, const struct inventory *inventory, const struct region *region)
 {
     const struct backend_region *handle = region->handle;
     char owner[128];
@@ -51,7 +53,8 @@ static void write_open(struct json_writer *writer, const struct inventory *inven
     }
 }
 
-static void write_region(struct json_writer *writer, const struct inventory *inventory, const struct region *region)
+static void write_region(
+        struct json_writer *writer, const struct inventory *inventory, const struct region *region)
 {
     const struct region_description *description = region->description;
 
@@ -63,11 +66,9 @@ static void write_region(struct json_writer *writer, const struct inventory *inv
     json_put_string(writer, "backend", region->device->backend->name);
     json_put_string(writer, "state", region->handle ? "present" : "absent");
     if (!region->handle)
-        json_put_string(
-                writer, "reason", region->device->handle ? region->reason : region->device->reason);
+        json_put_string(writer, "reason", region->device->handle ? region->reason : region->device->reason);
     write_widths(writer, region);
-    json_put_string(
-            writer, "endianness", description->endianness == ENDIANNESS_BIG ? "big" : "little");
+    json_put_string(writer, "endianness", description->endianness == ENDIANNESS_BIG ? "big" : "little");
     json_put_string(writer, "access", description->read_only ? "read" : "read-write");
     if (region->handle)
         write_open(writer, inventory, region);

@@ -74,8 +74,9 @@ static int prepare_get(struct call *call, struct error *error)
     if (count == 0)
         return error_set(error, -EINVAL, "count=0 reads nothing: give 1 or more");
     if (count > call->daemon->limits.values)
-        return error_set(error, -EMSGSIZE, "count=%" PRIu64 " is more than %" PRIu64 ": read in pieces, or with data",
-                count, call->daemon->limits.values);
+        return error_set(error, -EMSGSIZE,
+                "count=%" PRIu64 " is more than %" PRIu64 ": read in pieces, or with data", count,
+                call->daemon->limits.values);
     call->as_list = arguments_find(call, "count");
     operation->access.count = (size_t)count;
     return place_prepare(call, OPERATION_READ, finish_get, error);
@@ -144,7 +145,8 @@ static int prepare_put(struct call *call, struct error *error)
         return error_set(error, -EINVAL, "\"values\" is not a list of one value or more");
     operation->access.count = list ? json_array_size(list) : 1;
     if (operation->access.count > call->daemon->limits.values)
-        return error_set(error, -EMSGSIZE, "%zu values are more than %" PRIu64 ": write in pieces, or with data",
+        return error_set(error, -EMSGSIZE,
+                "%zu values are more than %" PRIu64 ": write in pieces, or with data",
                 operation->access.count, call->daemon->limits.values);
     r = place_prepare(call, OPERATION_WRITE, finish_put, error);
     if (r < 0)

@@ -12,10 +12,10 @@ extern const struct backend backend_devmem;
 extern const struct backend backend_sim;
 
 const struct backend *const backends[] = {
-    &backend_pci,
-    &backend_devmem,
-    &backend_sim,
-    NULL,
+        &backend_pci,
+        &backend_devmem,
+        &backend_sim,
+        NULL,
 };
 
 const struct backend *backend_find(const char *name)
@@ -50,8 +50,8 @@ bool backend_fits(const struct backend *backend, const struct device_description
     return true;
 }
 
-int backend_choose(const struct device_description *description, const struct backend **ret_backend, char *why,
-        size_t why_size, struct error *error)
+int backend_choose(const struct device_description *description, const struct backend **ret_backend,
+        char *why, size_t why_size, struct error *error)
 {
     const struct backend *first = NULL;
     struct error reason = {0};

@@ -94,8 +94,8 @@ struct backend {
     /* Returns 0 or a negative errno: -EFAULT is a bus fault, -EIO another failure. *ret_done is always set:
      * how many accesses were completed; the failing one is the next. */
     int (*read)(struct backend_region *region, const struct access *access, void *values, size_t *ret_done);
-    int (*write)(
-            struct backend_region *region, const struct access *access, const void *values, size_t *ret_done);
+    int (*write)(struct backend_region *region, const struct access *access, const void *values,
+            size_t *ret_done);
 };
 
 /* All backends in order of preference, ended by NULL. */
@@ -110,5 +110,5 @@ bool backend_fits(const struct backend *backend, const struct device_description
 /* Chooses the backend for a device: the one that is named, or the first that fits and is usable. Writes the
  * reason of the choice, for people, into why. When none is usable the first that fits is chosen, and its
  * device will be absent with the reason. Returns -EINVAL when no backend fits. */
-int backend_choose(const struct device_description *description, const struct backend **ret_backend, char *why,
-        size_t why_size, struct error *error);
+int backend_choose(const struct device_description *description, const struct backend **ret_backend,
+        char *why, size_t why_size, struct error *error);

@@ -27,13 +27,15 @@ static int open_devmem(bool writable, struct error *error)
     if (fd >= 0)
         return fd;
     if (errno == ENOENT)
-        return error_set(error, -ENOENT, "this machine has no /dev/mem: reach the device through pci instead");
+        return error_set(
+                error, -ENOENT, "this machine has no /dev/mem: reach the device through pci instead");
     if (lockdown_is_on())
         return error_set(error, -EPERM,
-                "kernel lockdown forbids /dev/mem: boot without secure boot's lockdown, or use another backend");
+                "kernel lockdown forbids /dev/mem: boot without secure boot's lockdown, or use another "
+                "backend");
     if (errno == EPERM || errno == EACCES)
-        return error_set(error, -errno, "/dev/mem: %s: run devregd as root or with CAP_SYS_RAWIO",
-                strerror(errno));
+        return error_set(
+                error, -errno, "/dev/mem: %s: run devregd as root or with CAP_SYS_RAWIO", strerror(errno));
     return error_set(error, -errno, "/dev/mem: %s", strerror(errno));
 }
 
@@ -91,7 +93,8 @@ static int explain_refusal(const struct region_description *description, int cod
         return error_set(error, code,
                 "the kernel forbids /dev/mem at 0x%" PRIx64 ", which %s holds: unbind that driver first",
                 description->base, owner);
-    return error_set(error, code, "mapping 0x%" PRIx64 " of /dev/mem: %s", description->base, strerror(-code));
+    return error_set(
+            error, code, "mapping 0x%" PRIx64 " of /dev/mem: %s", description->base, strerror(-code));
 }
 
 static int devmem_region_open(struct backend_device *device, const struct region_description *description,
@@ -145,15 +148,15 @@ static int devmem_write(
 
 extern const struct backend backend_devmem;
 const struct backend backend_devmem = {
-    .name = "devmem",
-    .summary = "physical address ranges through /dev/mem",
-    .region_needs = KEY_BASE | KEY_SIZE,
-    .revocable = true,
-    .usable = devmem_usable,
-    .device_open = devmem_device_open,
-    .device_close = devmem_device_close,
-    .region_open = devmem_region_open,
-    .region_close = devmem_region_close,
-    .read = devmem_read,
-    .write = devmem_write,
+        .name = "devmem",
+        .summary = "physical address ranges through /dev/mem",
+        .region_needs = KEY_BASE | KEY_SIZE,
+        .revocable = true,
+        .usable = devmem_usable,
+        .device_open = devmem_device_open,
+        .device_close = devmem_device_close,
+        .region_open = devmem_region_open,
+        .region_close = devmem_region_close,
+        .read = devmem_read,
+        .write = devmem_write,
 };

@@ -13,5 +13,5 @@ static inline bool lockdown_is_on(void)
     char line[64];
 
     return file_read_line_at(AT_FDCWD, "/sys/kernel/security/lockdown", line, sizeof(line)) == 0 &&
-            !strstr(line, "[none]");
+           !strstr(line, "[none]");
 }

@@ -44,26 +44,26 @@ width_set mapping_widths(void)
 
 /* `done` is volatile because it is read after the jump out of a fault. Its store is not ordered against the
  * device's by anything but being volatile too, which is all that the compiler needs. */
-#define DEFINE_READ(type)                                                                                  \
-    static void read_##type(const volatile uint8_t *from, size_t step, type *values, size_t count,         \
-            volatile size_t *done)                                                                         \
-    {                                                                                                      \
-        for (size_t i = 0; i < count; i++) {                                                               \
-            values[i] = *(const volatile type *)from;                                                      \
-            from += step;                                                                                  \
-            *done = i + 1;                                                                                 \
-        }                                                                                                  \
+#define DEFINE_READ(type)                                                                                   \
+    static void read_##type(                                                                                \
+            const volatile uint8_t *from, size_t step, type *values, size_t count, volatile size_t *done)   \
+    {                                                                                                       \
+        for (size_t i = 0; i < count; i++) {                                                                \
+            values[i] = *(const volatile type *)from;                                                       \
+            from += step;                                                                                   \
+            *done = i + 1;                                                                                  \
+        }                                                                                                   \
     }
 
-#define DEFINE_WRITE(type)                                                                                 \
-    static void write_##type(                                                                              \
-            volatile uint8_t *to, size_t step, const type *values, size_t count, volatile size_t *done)    \
-    {                                                                                                      \
-        for (size_t i = 0; i < count; i++) {                                                               \
-            *(volatile type *)to = values[i];                                                              \
-            to += step;                                                                                    \
-            *done = i + 1;                                                                                 \
-        }                                                                                                  \
+#define DEFINE_WRITE(type)                                                                                  \
+    static void write_##type(                                                                               \
+            volatile uint8_t *to, size_t step, const type *values, size_t count, volatile size_t *done)     \
+    {                                                                                                       \
+        for (size_t i = 0; i < count; i++) {                                                                \
+            *(volatile type *)to = values[i];                                                               \
+            to += step;                                                                                     \
+            *done = i + 1;                                                                                  \
+        }                                                                                                   \
     }
 
 DEFINE_READ(uint8_t)

@@ -33,7 +33,8 @@ struct pci_region {
 static int pci_usable(struct error *error)
 {
     if (access(PCI_SYSFS_ROOT, R_OK | X_OK) < 0)
-        return error_set(error, -errno, "%s: %s: this machine has no PCI bus", PCI_SYSFS_ROOT, strerror(errno));
+        return error_set(
+                error, -errno, "%s: %s: this machine has no PCI bus", PCI_SYSFS_ROOT, strerror(errno));
     if (lockdown_is_on())
         return error_set(error, -EPERM,
                 "kernel lockdown forbids mapping PCI resources: boot without it, or use another backend");
@@ -63,15 +64,16 @@ static int pci_check(const struct device_description *description, struct error 
     unsigned vendor, id, index;
 
     if (description->address && pci_address_parse(description->address, address) < 0)
-        return error_set(error, -EINVAL, "'%s' is not a PCI address such as 0000:00:07.0", description->address);
+        return error_set(
+                error, -EINVAL, "'%s' is not a PCI address such as 0000:00:07.0", description->address);
     if (description->id && pci_id_parse(description->id, &vendor, &id, &index) < 0)
         return error_set(error, -EINVAL, "'%s' is not an identification such as 1234:11e8 or 1234:11e8:1",
                 description->id);
     return 0;
 }
 
-static int find_address(const struct device_description *description, char address[PCI_ADDRESS_SIZE],
-        struct error *error)
+static int find_address(
+        const struct device_description *description, char address[PCI_ADDRESS_SIZE], struct error *error)
 {
     unsigned vendor = 0, id = 0, index = 0;
     int r = pci_check(description, error);
@@ -128,13 +130,13 @@ static bool pci_device_present(struct backend_device *base)
     uint8_t vendor[2];
 
     return pread(device->config, vendor, sizeof(vendor), 0) == sizeof(vendor) &&
-            (uint16_t)(vendor[0] | vendor[1] << 8) == device->vendor;
+           (uint16_t)(vendor[0] | vendor[1] << 8) == device->vendor;
 }
 
 static bool pci_device_driver(struct backend_device *base, char *name, size_t size)
 {
-    return file_read_link_name_at(container_of(base, struct pci_device, base)->directory, "driver", name, size) ==
-            0;
+    return file_read_link_name_at(
+                   container_of(base, struct pci_device, base)->directory, "driver", name, size) == 0;
 }
 
 static void pci_region_close(struct backend_region *base)
@@ -197,12 +199,13 @@ static int map_memory(struct pci_region *region, const struct pci_resource *reso
 {
     /* A BAR smaller than a page may start inside one; the file then starts at that page. */
     uint64_t skew = resource->start & ((uint64_t)sysconf(_SC_PAGESIZE) - 1);
-    int r = mapping_open(fd, skew + description->offset, region->base.size, !description->read_only,
-            &region->mapping);
+    int r = mapping_open(
+            fd, skew + description->offset, region->base.size, !description->read_only, &region->mapping);
 
     if (r == -EINVAL)
         return error_set(error, -EBUSY,
-                "the kernel refuses to map BAR %u: a driver has claimed it, unbind it first", description->bar);
+                "the kernel refuses to map BAR %u: a driver has claimed it, unbind it first",
+                description->bar);
     if (r < 0)
         return error_set(error, r, "mapping BAR %u: %s", description->bar, strerror(-r));
     return 0;
@@ -291,20 +294,20 @@ static int pci_write(
 
 extern const struct backend backend_pci;
 const struct backend backend_pci = {
-    .name = "pci",
-    .summary = "BARs of PCI functions through sysfs",
-    .device_needs_one = KEY_ADDRESS | KEY_ID,
-    .region_needs = KEY_BAR,
-    .region_takes = KEY_OFFSET | KEY_SIZE | KEY_WRITE_COMBINING,
-    .revocable = true,
-    .usable = pci_usable,
-    .check = pci_check,
-    .device_open = pci_device_open,
-    .device_close = pci_device_close,
-    .device_present = pci_device_present,
-    .device_driver = pci_device_driver,
-    .region_open = pci_region_open,
-    .region_close = pci_region_close,
-    .read = pci_read,
-    .write = pci_write,
+        .name = "pci",
+        .summary = "BARs of PCI functions through sysfs",
+        .device_needs_one = KEY_ADDRESS | KEY_ID,
+        .region_needs = KEY_BAR,
+        .region_takes = KEY_OFFSET | KEY_SIZE | KEY_WRITE_COMBINING,
+        .revocable = true,
+        .usable = pci_usable,
+        .check = pci_check,
+        .device_open = pci_device_open,
+        .device_close = pci_device_close,
+        .device_present = pci_device_present,
+        .device_driver = pci_device_driver,
+        .region_open = pci_region_open,
+        .region_close = pci_region_close,
+        .read = pci_read,
+        .write = pci_write,
 };

@@ -101,12 +101,12 @@ static bool is_identified(const char *root, const char *address, unsigned vendor
     unsigned found_vendor, found_device;
 
     return directory >= 0 && pci_read_id(directory, "vendor", &found_vendor) == 0 &&
-            pci_read_id(directory, "device", &found_device) == 0 && found_vendor == vendor &&
-            found_device == device;
+           pci_read_id(directory, "device", &found_device) == 0 && found_vendor == vendor &&
+           found_device == device;
 }
 
-int pci_find(const char *root, unsigned vendor, unsigned device, unsigned index,
-        char address[PCI_ADDRESS_SIZE])
+int pci_find(
+        const char *root, unsigned vendor, unsigned device, unsigned index, char address[PCI_ADDRESS_SIZE])
 {
     struct dirent **entries = NULL;
     int count = scandir(root, &entries, not_hidden, alphasort);

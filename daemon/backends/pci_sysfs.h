@@ -37,8 +37,8 @@ int pci_id_parse(const char *text, unsigned *ret_vendor, unsigned *ret_device, u
 
 /* Finds the index-th function of that identification in the order of addresses. Returns 0, -ENODEV when
  * there is none, or another negative errno. */
-int pci_find(const char *root, unsigned vendor, unsigned device, unsigned index,
-        char address[PCI_ADDRESS_SIZE]);
+int pci_find(
+        const char *root, unsigned vendor, unsigned device, unsigned index, char address[PCI_ADDRESS_SIZE]);
 
 /* Opens the function's directory. Returns a descriptor or a negative errno, -ENODEV when it is not there. */
 int pci_open(const char *root, const char *address);

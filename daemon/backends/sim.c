@@ -61,7 +61,8 @@ static int sim_check(const struct device_description *description, struct error 
         return error_set(error, -EINVAL, "the simulated board %s has 0x%" PRIx64 " octets: leave size out",
                 board->name, board->size);
     if (!board->size && (!description->regions[0].size || description->regions[0].size > SIM_SIZE_LIMIT))
-        return error_set(error, -EINVAL, "the simulated board %s needs a size of 1 GiB at most", board->name);
+        return error_set(
+                error, -EINVAL, "the simulated board %s needs a size of 1 GiB at most", board->name);
     if (description->path && board->size)
         return error_set(error, -EINVAL, "the simulated board %s takes no path: only ram does", board->name);
     return 0;
@@ -146,7 +147,8 @@ static void store_value(void *values, size_t index, unsigned width, uint64_t val
 }
 
 /* A trace that can't be written must not pass for one that is complete: the access fails. */
-static int record(int trace, char direction, const struct access *access, size_t index, uint64_t value, int r)
+static int record(
+        int trace, char direction, const struct access *access, size_t index, uint64_t value, int r)
 {
     char line[80];
     int size;
@@ -171,8 +173,7 @@ static int sim_read(struct backend_region *base, const struct access *access, vo
         return region->board->read_vector(region->state, access, values, ret_done);
     for (*ret_done = 0; *ret_done < access->count; (*ret_done)++) {
         uint64_t value = 0;
-        int r = region->board->read(
-                region->state, access_offset(access, *ret_done), access->width, &value);
+        int r = region->board->read(region->state, access_offset(access, *ret_done), access->width, &value);
 
         r = record(region->trace, 'R', access, *ret_done, value, r);
         if (r < 0)
@@ -191,8 +192,7 @@ static int sim_write(
         return region->board->write_vector(region->state, access, values, ret_done);
     for (*ret_done = 0; *ret_done < access->count; (*ret_done)++) {
         uint64_t value = load_value(values, *ret_done, access->width);
-        int r = region->board->write(
-                region->state, access_offset(access, *ret_done), access->width, value);
+        int r = region->board->write(region->state, access_offset(access, *ret_done), access->width, value);
 
         r = record(region->trace, 'W', access, *ret_done, value, r);
         if (r < 0)
@@ -203,17 +203,17 @@ static int sim_write(
 
 extern const struct backend backend_sim;
 const struct backend backend_sim = {
-    .name = "sim",
-    .summary = "simulated boards, for trying and testing without hardware",
-    .device_needs = KEY_MODEL,
-    .device_takes = KEY_TRACE | KEY_PATH,
-    .region_takes = KEY_SIZE,
-    .usable = sim_usable,
-    .check = sim_check,
-    .device_open = sim_device_open,
-    .device_close = sim_device_close,
-    .region_open = sim_region_open,
-    .region_close = sim_region_close,
-    .read = sim_read,
-    .write = sim_write,
+        .name = "sim",
+        .summary = "simulated boards, for trying and testing without hardware",
+        .device_needs = KEY_MODEL,
+        .device_takes = KEY_TRACE | KEY_PATH,
+        .region_takes = KEY_SIZE,
+        .usable = sim_usable,
+        .check = sim_check,
+        .device_open = sim_device_open,
+        .device_close = sim_device_close,
+        .region_open = sim_region_open,
+        .region_close = sim_region_close,
+        .read = sim_read,
+        .write = sim_write,
 };

@@ -172,12 +172,12 @@ static int edu_write(void *state, uint64_t offset, unsigned width, uint64_t valu
 
 extern const struct sim_board sim_edu;
 const struct sim_board sim_edu = {
-    .name = "edu",
-    .summary = "the registers of QEMU's educational PCI device",
-    .size = 0x100000,
-    .widths = 4 | 8,
-    .open = edu_open,
-    .close = free,
-    .read = edu_read,
-    .write = edu_write,
+        .name = "edu",
+        .summary = "the registers of QEMU's educational PCI device",
+        .size = 0x100000,
+        .widths = 4 | 8,
+        .open = edu_open,
+        .close = free,
+        .read = edu_read,
+        .write = edu_write,
 };

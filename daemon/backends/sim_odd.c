@@ -14,8 +14,8 @@
  *   from 0x10000 on  bus fault at every access
  *
  * The registers answer 32-bit accesses only, FIFO and scratch every width; all else reads as all ones. The
- * bus fault is a real SIGBUS: the second half of the window is mapped beyond the end of its file. Both halves
- * are 64 KiB, the largest usual page. */
+ * bus fault is a real SIGBUS: the second half of the window is mapped beyond the end of its file. Both
+ * halves are 64 KiB, the largest usual page. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,13 +219,13 @@ static int odd_write(void *state, uint64_t offset, unsigned width, uint64_t valu
 
 extern const struct sim_board sim_odd;
 const struct sim_board sim_odd = {
-    .name = "odd",
-    .summary = "registers that misbehave: bus faults, all ones, side effects, a FIFO, slowness",
-    .size = ODD_SIZE,
-    .widths = 1 | 2 | 4 | 8,
-    .slow = true,
-    .open = odd_open,
-    .close = odd_close,
-    .read = odd_read,
-    .write = odd_write,
+        .name = "odd",
+        .summary = "registers that misbehave: bus faults, all ones, side effects, a FIFO, slowness",
+        .size = ODD_SIZE,
+        .widths = 1 | 2 | 4 | 8,
+        .slow = true,
+        .open = odd_open,
+        .close = odd_close,
+        .read = odd_read,
+        .write = odd_write,
 };

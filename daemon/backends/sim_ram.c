@@ -92,13 +92,13 @@ static int ram_write(void *state, uint64_t offset, unsigned width, uint64_t valu
 
 extern const struct sim_board sim_ram;
 const struct sim_board sim_ram = {
-    .name = "ram",
-    .summary = "plain memory, of its own or of a file",
-    .widths = 1 | 2 | 4 | 8,
-    .open = ram_open,
-    .close = ram_close,
-    .read = ram_read,
-    .write = ram_write,
-    .read_vector = ram_read_vector,
-    .write_vector = ram_write_vector,
+        .name = "ram",
+        .summary = "plain memory, of its own or of a file",
+        .widths = 1 | 2 | 4 | 8,
+        .open = ram_open,
+        .close = ram_close,
+        .read = ram_read,
+        .write = ram_write,
+        .read_vector = ram_read_vector,
+        .write_vector = ram_write_vector,
 };

@@ -37,8 +37,8 @@ bool device_is_complete(const struct device *device)
     return true;
 }
 
-/* Offsets are aligned from the region's start, so what that start is not aligned to can't be had, nor what is
- * wider than the region. */
+/* Offsets are aligned from the region's start, so what that start is not aligned to can't be had, nor what
+ * is wider than the region. */
 static width_set possible_widths(const struct backend_region *handle)
 {
     width_set widths = handle->widths;

@@ -26,7 +26,6 @@ struct dispatch {
     void *context;
 };
 
-
 static void handle_finished(struct work *work, void *context)
 {
     struct dispatch *dispatch = context;
@@ -150,8 +149,7 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
     if (!device->worker) {
         r = worker_new(dispatch->completions, &device->worker);
         if (r < 0)
-            return error_set(
-                    error, -EAGAIN, "no thread for %s: %s", device_name(device), strerror(-r));
+            return error_set(error, -EAGAIN, "no thread for %s: %s", device_name(device), strerror(-r));
     }
     device->pending++;
     worker_submit(device->worker, work);

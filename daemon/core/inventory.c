@@ -28,8 +28,8 @@ static int index_regions(struct inventory *inventory, struct error *error)
     return 0;
 }
 
-int inventory_new(const struct device_description *descriptions, size_t count, struct inventory **ret_inventory,
-        struct error *error)
+int inventory_new(const struct device_description *descriptions, size_t count,
+        struct inventory **ret_inventory, struct error *error)
 {
     _cleanup_(inventory_freep) struct inventory *inventory = calloc(1, sizeof(*inventory));
     int r;

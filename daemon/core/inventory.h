@@ -13,8 +13,8 @@ struct inventory {
 };
 
 /* The descriptions must outlive the inventory; their names are unique and not empty. Opens nothing yet. */
-int inventory_new(const struct device_description *descriptions, size_t count, struct inventory **ret_inventory,
-        struct error *error);
+int inventory_new(const struct device_description *descriptions, size_t count,
+        struct inventory **ret_inventory, struct error *error);
 void inventory_free(struct inventory *inventory);
 DEFINE_CLEANUP(struct inventory *, inventory_free)
 

@@ -24,10 +24,11 @@ static int check_width(const struct region *region, struct access *access, struc
         return 0;
     for (unsigned width = 1; width <= 8; width *= 2) {
         if (widths & width)
-            snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%u", list[0] ? ", " : "", width * 8);
+            snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%u", list[0] ? ", " : "",
+                    width * 8);
     }
-    return error_set(error, -EOPNOTSUPP, "%s takes accesses of %s bits, not of %u", region_name(region), list,
-            access->width * 8);
+    return error_set(error, -EOPNOTSUPP, "%s takes accesses of %s bits, not of %u", region_name(region),
+            list, access->width * 8);
 }
 
 static int check_range(const struct region *region, const struct access *access, struct error *error)
@@ -38,8 +39,8 @@ static int check_range(const struct region *region, const struct access *access,
 
     number_format_size(region_size, text);
     if (access->offset >= region_size)
-        return error_set(
-                error, -ERANGE, "0x%" PRIx64 " is outside %s (%s)", access->offset, region_name(region), text);
+        return error_set(error, -ERANGE, "0x%" PRIx64 " is outside %s (%s)", access->offset,
+                region_name(region), text);
     if (span > (region_size - access->offset) / access->width)
         return error_set(error, -ERANGE, "%zu accesses of %u bits from 0x%" PRIx64 " on end outside %s (%s)",
                 span, access->width * 8, access->offset, region_name(region), text);
@@ -58,8 +59,8 @@ int operation_prepare(struct dispatch *dispatch, struct region *region, enum ope
         return error_set(error, -ENODEV, "%s is absent: %s", region_name(region),
                 device->handle ? region->reason : device->reason);
     if (kind != OPERATION_READ && region->description->read_only)
-        return error_set(error, -EOPNOTSUPP,
-                "%s is read-only: its configuration has \"access\": \"read\"", region_name(region));
+        return error_set(error, -EOPNOTSUPP, "%s is read-only: its configuration has \"access\": \"read\"",
+                region_name(region));
     r = check_width(region, access, error);
     if (r < 0)
         return r;
@@ -104,8 +105,8 @@ static int transfer(struct operation *operation, enum operation_kind kind)
 
     operation->done = 0;
     return kind == OPERATION_READ
-            ? handle->backend->read(handle, &operation->access, operation->values, &operation->done)
-            : handle->backend->write(handle, &operation->access, operation->values, &operation->done);
+                   ? handle->backend->read(handle, &operation->access, operation->values, &operation->done)
+                   : handle->backend->write(handle, &operation->access, operation->values, &operation->done);
 }
 
 /* All ones is what a bus reads where nothing answers. It may also be true. */
@@ -168,8 +169,8 @@ static void describe_failure(struct operation *operation)
         return;
     case -EFAULT:
         error_set(&operation->error, -EFAULT,
-                "bus fault at %s:0x%" PRIx64 " (%u-bit %s, %zu of %zu accesses were completed)", name, offset,
-                access->width * 8, verb, operation->done, access->count);
+                "bus fault at %s:0x%" PRIx64 " (%u-bit %s, %zu of %zu accesses were completed)", name,
+                offset, access->width * 8, verb, operation->done, access->count);
         return;
     default:
         error_set(&operation->error, operation->result,
@@ -195,7 +196,8 @@ static void done(struct work *work)
     struct device *device = operation->region->device;
 
     if (work->cancelled)
-        operation->result = error_set(&operation->error, -EAGAIN, "devregd is stopping: nothing was accessed");
+        operation->result =
+                error_set(&operation->error, -EAGAIN, "devregd is stopping: nothing was accessed");
     if (operation->result == -ENODEV)
         device->lost = true;
     if (operation->result == -EFAULT && device->backend->revocable)

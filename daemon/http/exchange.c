@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libmicrohttpd calls the handler once when the head has come, then with each piece of the body, then once
- * more. An answer that is queued at the first call closes the connection, so only refusals are. While an answer is not there yet its connection is suspended. */
+ * more. An answer that is queued at the first call closes the connection, so only refusals are. While an
+ * answer is not there yet its connection is suspended. */
 #include "http/exchange.h"
 
 #include <errno.h>
@@ -20,11 +21,11 @@ struct exchange {
     struct call call;
     struct exchange_context *context;
     struct MHD_Connection *connection;
-    struct reaper_entry *entry; /* the connection's */
+    struct reaper_entry *entry;    /* the connection's */
     char allow[ROUTER_ALLOW_SIZE]; /* for 405 */
     bool begun;
     bool suspended;
-    bool close; /* the connection can't be used after this answer */
+    bool close;             /* the connection can't be used after this answer */
     const char *target_end; /* in libmicrohttpd's memory, which it has written over by now */
     char target[];          /* decoded in place */
 };
@@ -41,7 +42,7 @@ static uint64_t round_us(const struct daemon *daemon)
 static uint64_t body_deadline(const struct daemon *daemon, uint64_t size)
 {
     return round_us(daemon) + daemon->limits.request_seconds * 1000000 +
-            size * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
+           size * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
 }
 
 uint64_t exchange_head_deadline(const struct daemon *daemon)
@@ -62,7 +63,7 @@ struct exchange *exchange_new(struct exchange_context *context, struct MHD_Conne
     exchange->entry = entry;
     exchange->call.daemon = context->daemon;
     exchange->target_end = target + length;
-    memcpy(exchange->target, target, length);
+    memcpy(exchange->target, target, length + 1);
     return exchange;
 }
 
@@ -148,13 +149,13 @@ static bool is_media_type(const char *content_type, const char *wanted)
     size_t length = strlen(wanted);
 
     return content_type && strncasecmp(content_type, wanted, length) == 0 &&
-            (content_type[length] == 0 || strchr("; \t", content_type[length]));
+           (content_type[length] == 0 || strchr("; \t", content_type[length]));
 }
 
 static int check_body(const struct call *call, const struct gate_result *gate, struct error *error)
 {
     static const char *const types[] = {
-        [BODY_JSON] = "application/json", [BODY_OCTETS] = "application/octet-stream"};
+            [BODY_JSON] = "application/json", [BODY_OCTETS] = "application/octet-stream"};
     enum body_kind kind = call->route->body;
 
     if (kind == BODY_NONE)
@@ -163,8 +164,8 @@ static int check_body(const struct call *call, const struct gate_result *gate, s
         return error_set(error, -EPROTOTYPE, "this request takes %s: send the header Content-Type: %s",
                 types[kind], types[kind]);
     if (gate->content_length != UINT64_MAX && gate->content_length > body_limit(call))
-        return error_set(
-                error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once", body_limit(call));
+        return error_set(error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once",
+                body_limit(call));
     return 0;
 }
 
@@ -194,7 +195,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
         uint64_t extra = gate.content_length == UINT64_MAX ? 0 : gate.content_length;
 
         exchange->entry->deadline_us = round_us(daemon) + daemon->limits.request_seconds * 1000000 +
-                extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
+                                       extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
         return MHD_YES;
     }
     /* Run at the next call: libmicrohttpd closes a connection that is answered at the first one. */
@@ -205,8 +206,8 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
 static int claim_body(struct call *call, size_t size, struct error *error)
 {
     if (size > body_limit(call) - call->body.size)
-        return error_set(
-                error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once", body_limit(call));
+        return error_set(error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once",
+                body_limit(call));
     if (call->route->body != BODY_OCTETS)
         return 0;
     if (!daemon_claim_data(call->daemon, size))

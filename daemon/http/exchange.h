@@ -12,7 +12,8 @@ struct exchange_context {
     struct daemon *daemon;
     size_t active; /* exchanges whose head has come and whose answer has not gone */
 
-    /* Called after a connection was resumed: libmicrohttpd must be run, it has no descriptor that says so. */
+    /* Called after a connection was resumed: libmicrohttpd must be run, it has no descriptor that says so.
+     */
     void (*resumed)(struct exchange_context *context);
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What libmicrohttpd 0.9 has parsed no longer shows a bare LF, a folded line or a NUL in a value: it splits
- * the lines where they were received, by writing NULs over the separators. That is what gives them away: of a
- * well-formed head every octet is accounted for, because each name follows the value before it after exactly
- * the two octets that CR LF left, and each value its name after the colon and blanks. libmicrohttpd 1.0
- * refuses these itself when it is asked to be strict (server.c does). */
+ * the lines where they were received, by writing NULs over the separators. That is what gives them away: of
+ * a well-formed head every octet is accounted for, because each name follows the value before it after
+ * exactly the two octets that CR LF left, and each value its name after the colon and blanks.
+ * libmicrohttpd 1.0 refuses these itself when it is asked to be strict (server.c does). */
 #include "http/gate.h"
 
 #include <errno.h>
@@ -22,8 +22,8 @@ struct scan {
     const char *content_type;
 };
 
-/* What an octet may be part of: a token (RFC 9110, 5.6.2) or a host (RFC 3986, 3.2.2). The gate looks at every
- * octet of every request, so the sets are a table. */
+/* What an octet may be part of: a token (RFC 9110, 5.6.2) or a host (RFC 3986, 3.2.2). The gate looks at
+ * every octet of every request, so the sets are a table. */
 enum {
     OCTET_TOKEN = 1,
     OCTET_HOST = 2,
@@ -31,23 +31,23 @@ enum {
 };
 
 static const uint8_t octets[256] = {
-    ['0' ... '9'] = OCTET_BOTH,
-    ['A' ... 'Z'] = OCTET_BOTH,
-    ['a' ... 'z'] = OCTET_BOTH,
-    ['-'] = OCTET_BOTH,
-    ['.'] = OCTET_BOTH,
-    ['_'] = OCTET_BOTH,
-    [':'] = OCTET_HOST,
-    ['['] = OCTET_HOST,
-    [']'] = OCTET_HOST,
-    ['!'] = OCTET_TOKEN,
-    ['#' ... '\''] = OCTET_TOKEN,
-    ['*'] = OCTET_TOKEN,
-    ['+'] = OCTET_TOKEN,
-    ['^'] = OCTET_TOKEN,
-    ['`'] = OCTET_TOKEN,
-    ['|'] = OCTET_TOKEN,
-    ['~'] = OCTET_TOKEN,
+        ['0' ... '9'] = OCTET_BOTH,
+        ['A' ... 'Z'] = OCTET_BOTH,
+        ['a' ... 'z'] = OCTET_BOTH,
+        ['-'] = OCTET_BOTH,
+        ['.'] = OCTET_BOTH,
+        ['_'] = OCTET_BOTH,
+        [':'] = OCTET_HOST,
+        ['['] = OCTET_HOST,
+        [']'] = OCTET_HOST,
+        ['!'] = OCTET_TOKEN,
+        ['#' ... '\''] = OCTET_TOKEN,
+        ['*'] = OCTET_TOKEN,
+        ['+'] = OCTET_TOKEN,
+        ['^'] = OCTET_TOKEN,
+        ['`'] = OCTET_TOKEN,
+        ['|'] = OCTET_TOKEN,
+        ['~'] = OCTET_TOKEN,
 };
 
 static bool is_all(const char *text, size_t size, uint8_t set)
@@ -72,7 +72,8 @@ static bool has_control_character(const char *text, size_t size)
 
 #if MHD_VERSION < 0x01000000
 /* See the head of the file. */
-static bool is_in_place(struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
+static bool is_in_place(
+        struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
 {
     const char *between = name + name_size;
 
@@ -86,7 +87,8 @@ static bool is_in_place(struct scan *scan, const char *name, size_t name_size, c
     return true;
 }
 #else
-static bool is_in_place(struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
+static bool is_in_place(
+        struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
 {
     (void)scan;
     (void)name;
@@ -114,8 +116,8 @@ static void count_header(struct scan *scan, const char *name, const char *value)
     }
 }
 
-static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
-        const char *value, size_t value_size)
+static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const char *name,
+        size_t name_size, const char *value, size_t value_size)
 {
     struct scan *scan = context;
 
@@ -125,7 +127,8 @@ static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const
         value_size = 0;
     }
     if (!is_in_place(scan, name, name_size, value, value_size))
-        scan->problem = "a header line ends in a bare LF, is folded, or has a NUL or a second blank line in it";
+        scan->problem =
+                "a header line ends in a bare LF, is folded, or has a NUL or a second blank line in it";
     else if (!is_all(name, name_size, OCTET_TOKEN))
         scan->problem = "a header has a malformed name";
     else if (has_control_character(value, value_size))

@@ -67,7 +67,8 @@ static int parse_address(
     size_t length = colon ? (size_t)(colon - text) : 0;
     uint64_t port;
 
-    if (!colon || length == 0 || length >= sizeof(host) || number_parse(colon + 1, &port) < 0 || port > 65535)
+    if (!colon || length == 0 || length >= sizeof(host) || number_parse(colon + 1, &port) < 0 ||
+            port > 65535)
         goto malformed;
     if (text[0] == '[' && text[length - 1] == ']')
         snprintf(host, sizeof(host), "%.*s", (int)length - 2, text + 1);
@@ -77,17 +78,20 @@ static int parse_address(
         return 0;
 malformed:
     return error_set(error, -EINVAL,
-            "'%.100s' is no place to listen at: give a path (/run/devregd/devregd.sock) or an address and port "
+            "'%.100s' is no place to listen at: give a path (/run/devregd/devregd.sock) or an address and "
+            "port "
             "(127.0.0.1:7373, [::1]:7373)",
             text);
 }
 
-static int check_exposure(const char *text, const struct sockaddr_storage *address, bool insecure, struct error *error)
+static int check_exposure(
+        const char *text, const struct sockaddr_storage *address, bool insecure, struct error *error)
 {
     if (insecure || is_loopback(address))
         return 0;
     return error_set(error, -EPERM,
-            "%s is not a loopback address, and whoever can reach it could read and write every register: listen "
+            "%s is not a loopback address, and whoever can reach it could read and write every register: "
+            "listen "
             "on 127.0.0.1 and use an SSH tunnel, or give --insecure on an isolated test network",
             text);
 }
@@ -170,8 +174,10 @@ static int lock_path(const char *path, struct error *error)
     snprintf(name, sizeof(name), "%s.lock", path);
     lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0)
-        return error_set(error, -errno, "%s: %s: choose another path with --socket, or run devregd as a user "
-                "who may write there", name, strerror(errno));
+        return error_set(error, -errno,
+                "%s: %s: choose another path with --socket, or run devregd as a user "
+                "who may write there",
+                name, strerror(errno));
     if (flock(lock, LOCK_EX | LOCK_NB) < 0)
         return error_set(error, -EADDRINUSE,
                 "another devregd listens on %s: stop it, or choose another path with --socket", path);
@@ -186,13 +192,15 @@ static int remove_left_socket(const char *path, struct error *error)
     if (lstat(path, &information) < 0)
         return errno == ENOENT ? 0 : error_set(error, -errno, "%s: %s", path, strerror(errno));
     if (!S_ISSOCK(information.st_mode))
-        return error_set(error, -EEXIST, "%s is there and is no socket: remove it, or choose another path", path);
+        return error_set(
+                error, -EEXIST, "%s is there and is no socket: remove it, or choose another path", path);
     if (unlink(path) < 0)
         return error_set(error, -errno, "removing the old %s: %s", path, strerror(errno));
     return 0;
 }
 
-/* Who may connect: the owner and, where it exists, the group devreg. The mode is there from the beginning. */
+/* Who may connect: the owner and, where it exists, the group devreg. The mode is there from the beginning.
+ */
 static int bind_path(int fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -238,12 +246,14 @@ static int open_path(const char *path, struct listen_socket *listener, struct er
 int listen_open(const char *text, bool insecure, struct listen_socket *ret_socket, struct error *error)
 {
     *ret_socket = (struct listen_socket){.fd = -1, .lock = -1};
-    return is_path(text) ? open_path(text, ret_socket, error) : open_address(text, insecure, ret_socket, error);
+    return is_path(text) ? open_path(text, ret_socket, error)
+                         : open_address(text, insecure, ret_socket, error);
 }
 
 void listen_close(struct listen_socket *listener)
 {
-    /* The lock file stays: another daemon may have opened it already, and would lock a file without a name. */
+    /* The lock file stays: another daemon may have opened it already, and would lock a file without a name.
+     */
     if (listener->lock >= 0)
         unlink(listener->name);
     closep(&listener->fd);

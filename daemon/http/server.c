@@ -165,18 +165,15 @@ static struct MHD_Daemon *start_http(struct endpoint *endpoint)
     const struct limits *limits = &endpoint->server->daemon->limits;
 
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-            handle_request, endpoint,
-            MHD_OPTION_LISTEN_SOCKET, endpoint->listener.fd,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections,
-            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)limits->idle_seconds,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+            handle_request, endpoint, MHD_OPTION_LISTEN_SOCKET, endpoint->listener.fd,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+            (unsigned)limits->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
             MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_MEMORY_STEP,
 #if MHD_VERSION >= 0x01000000
             MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
 #endif
-            MHD_OPTION_URI_LOG_CALLBACK, begin_request, endpoint,
-            MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-            MHD_OPTION_NOTIFY_COMPLETED, end_request, endpoint,
+            MHD_OPTION_URI_LOG_CALLBACK, begin_request, endpoint, MHD_OPTION_UNESCAPE_CALLBACK,
+            leave_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED, end_request, endpoint,
             MHD_OPTION_NOTIFY_CONNECTION, handle_connection, endpoint, MHD_OPTION_END);
 }
 

@@ -36,8 +36,8 @@ static int decode(char *text, struct error *error)
             return error_set(error, -EINVAL, "the path or query has a %% without two hexadecimal digits");
         *to = (char)(high << 4 | low);
         if ((unsigned char)*to < 0x20 || *to == 0x7f)
-            return error_set(error, -EINVAL, "the path or query has the encoded control character %%%.2s",
-                    from + 1);
+            return error_set(
+                    error, -EINVAL, "the path or query has the encoded control character %%%.2s", from + 1);
         to++;
         from += 2;
     }
@@ -59,7 +59,8 @@ static int add_segment(struct uri *uri, char *segment, struct error *error)
     if (r < 0)
         return r;
     if (!*segment)
-        return error_set(error, -EINVAL, "the path has an empty segment: write one slash, and none at the end");
+        return error_set(
+                error, -EINVAL, "the path has an empty segment: write one slash, and none at the end");
     if (strchr(segment, '/') || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
         return error_set(error, -EINVAL, "the path has a dot segment or an encoded slash: write it plainly");
     if (uri->segment_count == URI_SEGMENTS)

@@ -19,7 +19,8 @@ struct buffer {
 void buffer_done(struct buffer *buffer);
 #define _cleanup_buffer_ _cleanup_(buffer_done)
 
-/* Makes room for `size` more octets. Returns where they go (then advance buffer->size), NULL out of memory. */
+/* Makes room for `size` more octets. Returns where they go (then advance buffer->size), NULL out of memory.
+ */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 
 /* buffer_append() where there may be no room yet. */
@@ -37,7 +38,8 @@ static inline void buffer_append(struct buffer *buffer, const void *data, size_t
 }
 
 void buffer_append_string(struct buffer *buffer, const char *text);
-void buffer_append_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buffer_append_format(struct buffer *buffer, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 
 static inline void buffer_append_char(struct buffer *buffer, char character)
 {

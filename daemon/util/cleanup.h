@@ -10,11 +10,11 @@
 #define _cleanup_(function) __attribute__((__cleanup__(function)))
 
 /* Declares the cleanup of a pointer type: DEFINE_CLEANUP(struct thing *, thing_free) makes thing_freep. */
-#define DEFINE_CLEANUP(type, function)                                                                     \
-    static inline void function##p(type *pointer)                                                          \
-    {                                                                                                      \
-        if (*pointer)                                                                                      \
-            function(*pointer);                                                                            \
+#define DEFINE_CLEANUP(type, function)                                                                      \
+    static inline void function##p(type *pointer)                                                           \
+    {                                                                                                       \
+        if (*pointer)                                                                                       \
+            function(*pointer);                                                                             \
     }
 
 static inline void freep(void *pointer)
@@ -30,16 +30,16 @@ static inline void closep(int *fd)
 
 DEFINE_CLEANUP(FILE *, fclose)
 
-#define _cleanup_free_  _cleanup_(freep)
-#define _cleanup_close_ _cleanup_(closep)
+#define _cleanup_free_   _cleanup_(freep)
+#define _cleanup_close_  _cleanup_(closep)
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
-#define take_ptr(pointer)                                                                                  \
-    ({                                                                                                     \
-        __typeof__(pointer) *_take = &(pointer);                                                           \
-        __typeof__(pointer) _taken = *_take;                                                               \
-        *_take = NULL;                                                                                     \
-        _taken;                                                                                            \
+#define take_ptr(pointer)                                                                                   \
+    ({                                                                                                      \
+        __typeof__(pointer) *_take = &(pointer);                                                            \
+        __typeof__(pointer) _taken = *_take;                                                                \
+        *_take = NULL;                                                                                      \
+        _taken;                                                                                             \
     })
 
 static inline int take_fd(int *fd)

@@ -105,7 +105,8 @@ static const char *find_element(const char *text, const char *part)
     return *text == ']' ? NULL : text;
 }
 
-int json_position_find(const char *text, const char *pointer, int want_key, struct json_position *ret_position)
+int json_position_find(
+        const char *text, const char *pointer, int want_key, struct json_position *ret_position)
 {
     const char *value = skip_blanks(text);
     const char *key = NULL;

@@ -8,7 +8,7 @@ struct json_position {
     unsigned line, column; /* from 1; columns count octets */
 };
 
-/* Finds the value that a JSON pointer (RFC 6901) names in a text that is valid JSON, or its key when want_key
- * is set and it is an object's member. Returns 0, or -ENOENT when there is no such value. */
+/* Finds the value that a JSON pointer (RFC 6901) names in a text that is valid JSON, or its key when
+ * want_key is set and it is an object's member. Returns 0, or -ENOENT when there is no such value. */
 int json_position_find(
         const char *text, const char *pointer, int want_key, struct json_position *ret_position);

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-        const char *version, const char *upload, size_t *upload_size, void **request)
+static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url,
+        const char *method, const char *version, const char *upload, size_t *upload_size, void **request)
 {
     (void)url;
     (void)method;
@@ -41,7 +41,8 @@ int main(int argc, char **argv)
     if (!response || MHD_add_response_header(response, "Content-Type", "application/json") != MHD_YES)
         return 1;
     http = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, response,
-            MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
+            MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384,
+            MHD_OPTION_END);
     if (!http)
         return 1;
     printf("%u\n", MHD_get_daemon_info(http, MHD_DAEMON_INFO_BIND_PORT)->port);
