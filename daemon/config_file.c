@@ -127,6 +127,8 @@ static void take_string(struct config_reader *reader, const json_t *value, void 
     }
     free(*text);
     *text = strdup(json_string_value(value));
+    if (!*text)
+        config_report(reader, false, "out of memory");
 }
 
 /* A name stands in paths and on command lines: "edu:0x4". */
@@ -265,8 +267,10 @@ static void take_regions(struct config_reader *reader, const json_t *value, void
         return;
     }
     device->regions = calloc(json_array_size(value), sizeof(*device->regions));
-    if (!device->regions)
+    if (!device->regions) {
+        config_report(reader, false, "out of memory");
         return;
+    }
     device->region_count = json_array_size(value);
     json_array_foreach (value, index, element) {
         size_t before = enter_element(reader, index);
@@ -302,9 +306,13 @@ static void take_devices(struct config_reader *reader, const json_t *value, void
         config_report(reader, false, "expected a list of devices");
         return;
     }
-    devices = reallocarray(config->devices, config->device_count + json_array_size(value), sizeof(*devices));
-    if (!devices && json_array_size(value))
+    if (json_array_size(value) == 0)
         return;
+    devices = reallocarray(config->devices, config->device_count + json_array_size(value), sizeof(*devices));
+    if (!devices) {
+        config_report(reader, false, "out of memory");
+        return;
+    }
     config->devices = devices;
     json_array_foreach (value, index, element) {
         struct device_description *device = &config->devices[config->device_count];
@@ -329,6 +337,10 @@ static void take_listen(struct config_reader *reader, const json_t *value, void 
         return;
     }
     *list = calloc(json_array_size(value) + 1, sizeof(**list));
+    if (!*list) {
+        config_report(reader, false, "out of memory");
+        return;
+    }
     json_array_foreach (value, index, element) {
         struct error error = {0};
         size_t before = enter_element(reader, index);

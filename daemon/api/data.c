@@ -67,10 +67,12 @@ static void finish_get(struct operation *operation)
         place_fail(call, &operation->error);
         return;
     }
-    if (call->values)
-        call->reply = (struct buffer){.data = take_ptr(call->values), .size = size, .capacity = size};
-    else
+    if (call->values) {
+        call->reply.data = take_ptr(call->values);
+        call->reply.size = call->reply.capacity = size;
+    } else {
         buffer_append(&call->reply, operation->values, size);
+    }
     call_answer(call, 200, "application/octet-stream");
 }
 

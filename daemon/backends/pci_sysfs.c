@@ -43,7 +43,7 @@ static const char *take_char(const char *text, char character)
 
 int pci_address_parse(const char *text, char address[PCI_ADDRESS_SIZE])
 {
-    unsigned domain = 0, bus, device, function;
+    unsigned domain = 0, bus = 0, device = 0, function = 0;
     const char *rest = text;
 
     if (strchr(text, ':') != strrchr(text, ':')) {

@@ -29,38 +29,39 @@ static bool is_path(const char *text)
     return text[0] == '/' || text[0] == '.';
 }
 
-static bool is_loopback(const struct sockaddr_storage *address)
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static bool is_loopback(const union address *address)
 {
-    if (address->ss_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
-    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    if (address->any.sa_family == AF_INET)
+        return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
+    return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
-static int parse_host(const char *host, uint16_t port, struct sockaddr_storage *address, socklen_t *size)
+static int parse_host(const char *host, uint16_t port, union address *ret_address)
 {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+    union address address = {0};
 
-    memset(address, 0, sizeof(*address));
     if (strcmp(host, "localhost") == 0)
         host = "127.0.0.1";
-    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        *size = sizeof(*v4);
-        return 0;
+    if (inet_pton(AF_INET, host, &address.v4.sin_addr) == 1) {
+        address.v4.sin_family = AF_INET;
+        address.v4.sin_port = htons(port);
+    } else if (inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1) {
+        address.v6.sin6_family = AF_INET6;
+        address.v6.sin6_port = htons(port);
+    } else {
+        return -EINVAL;
     }
-    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        *size = sizeof(*v6);
-        return 0;
-    }
-    return -EINVAL;
+    *ret_address = address;
+    return 0;
 }
 
-static int parse_address(
-        const char *text, struct sockaddr_storage *address, socklen_t *size, struct error *error)
+static int parse_address(const char *text, union address *ret_address, struct error *error)
 {
     const char *colon = strrchr(text, ':');
     char host[64];
@@ -74,7 +75,7 @@ static int parse_address(
         snprintf(host, sizeof(host), "%.*s", (int)length - 2, text + 1);
     else
         snprintf(host, sizeof(host), "%.*s", (int)length, text);
-    if (parse_host(host, (uint16_t)port, address, size) == 0)
+    if (parse_host(host, (uint16_t)port, ret_address) == 0)
         return 0;
 malformed:
     return error_set(error, -EINVAL,
@@ -84,8 +85,7 @@ malformed:
             text);
 }
 
-static int check_exposure(
-        const char *text, const struct sockaddr_storage *address, bool insecure, struct error *error)
+static int check_exposure(const char *text, const union address *address, bool insecure, struct error *error)
 {
     if (insecure || is_loopback(address))
         return 0;
@@ -106,52 +106,54 @@ static int check_path(const char *text, struct error *error)
 
 int listen_check(const char *text, bool insecure, struct error *error)
 {
-    struct sockaddr_storage address;
-    socklen_t size;
+    union address address = {0};
     int r;
 
     if (is_path(text))
         return check_path(text, error);
-    r = parse_address(text, &address, &size, error);
+    r = parse_address(text, &address, error);
     return r < 0 ? r : check_exposure(text, &address, insecure, error);
+}
+
+/* The name as people write it, with the port that the kernel chose. */
+static void write_name(const union address *address, char name[LISTEN_NAME_SIZE])
+{
+    char host[INET6_ADDRSTRLEN];
+
+    if (address->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
+        snprintf(name, LISTEN_NAME_SIZE, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+    } else {
+        inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
+        snprintf(name, LISTEN_NAME_SIZE, "%s:%u", host, ntohs(address->v4.sin_port));
+    }
 }
 
 static int open_address(const char *text, bool insecure, struct listen_socket *listener, struct error *error)
 {
     _cleanup_close_ int fd = -1;
-    struct sockaddr_storage address;
+    union address address = {0};
     const int yes = 1;
-    char host[INET6_ADDRSTRLEN];
-    socklen_t size;
-    int r = parse_address(text, &address, &size, error);
+    socklen_t size = sizeof(address);
+    int r = parse_address(text, &address, error);
 
     if (r < 0)
         return r;
     r = check_exposure(text, &address, insecure, error);
     if (r < 0)
         return r;
-    fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set(error, -errno, "%s: %s", text, strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    if (address.ss_family == AF_INET6)
+    if (address.any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
-    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, &address.any, size) < 0 || listen(fd, SOMAXCONN) < 0)
         return error_set(error, -errno, "%s: %s%s", text, strerror(errno),
                 errno == EADDRINUSE ? ": another program listens there" : "");
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+    if (getsockname(fd, &address.any, &size) < 0)
         return error_set(error, -errno, "%s: %s", text, strerror(errno));
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        snprintf(listener->name, sizeof(listener->name), "[%s]:%u", host, ntohs(v6->sin6_port));
-    } else {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(listener->name, sizeof(listener->name), "%s:%u", host, ntohs(v4->sin_port));
-    }
+    write_name(&address, listener->name);
     listener->fd = take_fd(&fd);
     return 0;
 }

@@ -28,11 +28,11 @@ void buffer_append_slowly(struct buffer *buffer, const void *data, size_t size);
 
 static inline void buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
-    if (size > buffer->capacity - buffer->size || buffer->failed) {
+    if (!buffer->data || buffer->failed || size > buffer->capacity - buffer->size) {
         buffer_append_slowly(buffer, data, size);
         return;
     }
-    if (size)
+    if (size > 0)
         memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
 }
@@ -43,7 +43,7 @@ void buffer_append_format(struct buffer *buffer, const char *format, ...)
 
 static inline void buffer_append_char(struct buffer *buffer, char character)
 {
-    if (buffer->size < buffer->capacity && !buffer->failed)
+    if (buffer->data && buffer->size < buffer->capacity && !buffer->failed)
         buffer->data[buffer->size++] = character;
     else
         buffer_append(buffer, &character, 1);

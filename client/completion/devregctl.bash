@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Completion of devregctl for bash. The words come from devregctl itself, so they can't be outdated.
+#
+# Names of regions come from a daemon that may be anybody's: they are compared here rather than given to
+# `compgen -W`, which would expand a $(command) in them.
+
+_devregctl_offer()
+{
+    local current=$1 word
+    while IFS= read -r word; do
+        [[ $word == "$current"* ]] && COMPREPLY+=("$word")
+    done
+}
+
+_devregctl_regions()
+{
+    local pattern='^[A-Za-z0-9._-]+$' name _
+    devregctl "${host[@]}" --timeout 1 list 2>/dev/null </dev/null | while read -r name _; do
+        [[ $name =~ $pattern && $name != REGION ]] && printf '%s%s\n' "$name" "$1"
+    done
+}
+
+_devregctl()
+{
+    local line=${COMP_LINE:0:COMP_POINT} current previous verb='' position=0 i
+    local -a words host=()
+    COMPREPLY=()
+
+    # COMP_WORDS is split at colons; places have one.
+    read -ra words <<<"$line"
+    [[ $line == *[[:space:]] ]] && words+=('')
+    current=${words[-1]}
+    previous=${words[-2]}
+
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        case ${words[i]} in
+        -H | --host)
+            host=(-H "${words[i + 1]}")
+            ((i++))
+            ;;
+        --timeout | --width | --count | --mask | -o | --output) ((i++)) ;;
+        -*) ;;
+        *)
+            if [[ -z $verb || ($verb == data && $position == 0) ]]; then
+                verb+=${verb:+ }${words[i]}
+            else
+                ((position++))
+            fi
+            ;;
+        esac
+    done
+
+    case $previous in
+    -H | --host | -o | --output)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --width)
+        _devregctl_offer "$current" < <(printf '%s\n' 8 16 32 64)
+        return
+        ;;
+    --timeout | --count | --mask) return ;;
+    esac
+
+    if [[ $current == -* ]]; then
+        _devregctl_offer "$current" < <(devregctl --list-options "$verb" 2>/dev/null | sed 's/=$//')
+        return
+    fi
+
+    case $verb:$position in
+    :0) _devregctl_offer "$current" < <(devregctl --list-verbs | cut -d' ' -f1 | sort -u) ;;
+    data:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n 's/^data //p') ;;
+    list:0) _devregctl_offer "$current" < <(printf '%s\n' regions devices) ;;
+    show:0 | explain:0) _devregctl_offer "$current" < <(_devregctl_regions '') ;;
+    read:* | write:0 | 'data get:0' | 'data put:0')
+        [[ $current == *:* ]] || _devregctl_offer "$current" < <(_devregctl_regions :0x)
+        compopt -o nospace 2>/dev/null
+        ;;
+    'data put:1') mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    esac
+}
+
+complete -F _devregctl devregctl

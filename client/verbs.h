@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs: one table, from which dispatch, help and completion come. A new verb is one file cmd_*.c and
+ * one row in verbs.c. */
+#pragma once
+
+#include <stdio.h>
+
+#include "connection.h"
+#include "failure.h"
+#include "options.h"
+
+/* One use of a verb. */
+struct call {
+    const struct verb *verb;
+    const struct options *options;
+    char **operands;
+    unsigned operand_count;
+    struct connection connection; /* of call_connect() */
+};
+
+/* Resolves the host. Verbs call it when the command line has been judged, before the first request. */
+int call_connect(struct call *call, struct failure *failure);
+
+struct verb {
+    const char *name; /* one word, or two: "data get" */
+    const char *arguments;
+    const char *summary;
+    const char *details; /* lines for the verb's help */
+    const char *examples;
+    unsigned options; /* besides the global ones */
+    unsigned least_operands, most_operands;
+
+    /* Does it. Returns 0, or -1 with the failure filled. *ret_result is what --json prints; it may be left
+     * NULL, and it may be set together with a failure, for what had been done by then. */
+    int (*run)(struct call *call, json_t **ret_result, struct failure *failure);
+
+    /* Prints a result for people. NULL: a success is silent. */
+    void (*write_text)(FILE *stream, const struct call *call, const json_t *result);
+};
+
+/* Finds the verb that words[0] (and words[1]) name; *ret_words is how many words its name has. Returns
+ * NULL with the failure filled when there is none. */
+const struct verb *verb_find(
+        char *const *words, unsigned count, unsigned *ret_words, struct failure *failure);
+
+/* The exact name, "data get". */
+const struct verb *verb_by_name(const char *name);
+
+void verbs_write_help(FILE *stream);
+void verbs_write_names(FILE *stream);
+void verb_write_help(FILE *stream, const struct verb *verb);
+void verb_write_usage(FILE *stream, const struct verb *verb);
+
+int cmd_list(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_list_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_show(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_show_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_read(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_read_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_write(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_write_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_data_get(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_data_put(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_status(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_status_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_explain(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_explain_write(FILE *stream, const struct call *call, const json_t *result);

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Help, man page and completion say the same as the table of verbs."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import program
+from fake import answer
+
+SOURCE = Path(__file__).resolve().parents[2] / "client"
+MAN = (SOURCE / "man" / "devregctl.1").read_text()
+COMPLETION = SOURCE / "completion" / "devregctl.bash"
+
+
+def plain_man():
+    """The page without its markup."""
+    text = re.sub(r"\\f[RBIP]|\\&", "", MAN).replace("\\-", "-")
+    return re.sub(r"^\.[A-Z]+ ", "", text, flags=re.M)
+
+
+@pytest.fixture(scope="module")
+def verbs():
+    return subprocess.run([program("DEVREGCTL"), "--list-verbs"], capture_output=True, text=True).stdout.splitlines()
+
+
+def options_of(verb):
+    done = subprocess.run([program("DEVREGCTL"), "--list-options", verb], capture_output=True, text=True)
+    assert done.returncode == 0
+    return done.stdout.splitlines()
+
+
+def test_the_verbs(verbs):
+    assert verbs == ["list", "show", "read", "write", "data get", "data put", "status", "explain"]
+
+
+def test_help_lists_every_verb_and_global_option(client, verbs):
+    result = client("--help")
+    assert (result.code, result.err) == (0, "")
+    for verb in verbs:
+        assert re.search(rf"^  {verb}\b.*  \S", result.out, re.M), verb
+    for option in options_of(""):
+        assert option.rstrip("=") in result.out
+    assert max(map(len, result.out.splitlines())) <= 100
+    assert client("-h").out == result.out
+
+
+def test_help_of_each_verb(client, verbs):
+    for verb in verbs:
+        result = client(*verb.split(), "--help")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith(f"Usage: devregctl {verb}")
+        assert f"\n  devregctl {verb.split()[0]}" in result.out or f" | devregctl {verb}" in result.out
+        for option in options_of(verb):
+            assert option.rstrip("=") in result.out
+        assert "  \n" not in result.out and " \n" not in result.out
+        assert max(map(len, result.out.splitlines())) <= 110
+
+
+def test_help_needs_no_daemon_and_no_operands(client):
+    assert client("-H", "/nowhere", "read", "--help").code == 0
+    assert client("--version").out.startswith("devregctl 0.")
+
+
+def test_the_man_page_has_every_verb_with_its_options(client, verbs):
+    headings = [line for line in re.findall(r"^\.SS (.*)$", MAN.replace("\\-", "-"), re.M) if line not in ("Places", "Values")]
+    usages = [client(*verb.split(), "--help").out.splitlines()[0].removeprefix("Usage: devregctl ") for verb in verbs]
+    # The same words; the man page puts the options in the order in which it explains them.
+    assert [sorted(heading.split()) for heading in headings] == [sorted(usage.split()) for usage in usages]
+    for verb in verbs:
+        for option in options_of(verb):
+            assert option.rstrip("=") in plain_man()
+
+
+def test_the_man_page_has_every_exit_code():
+    source = (SOURCE / "failure.h").read_text()
+    codes = re.findall(r"EXIT_CODE_\w+ = (\d+)", source)
+    section = MAN.partition(".SH EXIT STATUS")[2].partition(".SH ")[0]
+    assert codes == re.findall(r"^\.B (\d)$", section, re.M)
+    # The same statuses under the same code as in the table.
+    names = dict(re.findall(r"(EXIT_CODE_\w+) = (\d+)", source))
+    documented = {int(status): int(code) for code, text in re.findall(r"^\.B (\d)\n(.*)$", section, re.M)
+                  for status in re.findall(r"\b[45]\d\d\b", text)}
+    table = {int(status): int(names[name]) for status, name in
+             re.findall(r"\{(\d{3}), (EXIT_CODE_\w+)", (SOURCE / "failure.c").read_text())}
+    assert table == documented
+
+
+def test_the_man_page_is_correct():
+    done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", SOURCE / "man" / "devregctl.1"],
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words,expected", [
+    ([], "no verb; devregctl --help lists them"),
+    (["poke"], "no verb poke"),
+    (["--poke", "list"], "devregctl has no option --poke"),
+    (["-x", "list"], "devregctl has no option -x"),
+    (["list", "-x"], "list has no option -x; see devregctl list --help"),
+    (["--json=yes", "list"], "--json takes no argument"),
+    (["-H"], "-H needs an argument"),
+    (["list", "planets"], "list shows regions or devices, not planets"),
+    (["list", "regions", "x"], "list does not take x"),
+    (["show"], "show needs more: devregctl show REGION|DEVICE"),
+    (["show", "edu:0x0"], "takes just the name"),
+    (["show", ""], "takes just the name"),
+    (["status", "x"], "status does not take x"),
+    (["explain", "edu:0x0+4"], "one place, not the range"),
+    (["explain", "edu:"], "nothing after the colon"),
+    (["--list-options", "poke"], "no verb poke"),
+])
+def test_wrong_command_lines(client, start, words, expected):
+    daemon = start([answer(200, {})])
+    client.variables["DEVREG_HOST"] = daemon.host
+    result = client(*words)
+    assert (result.code, result.out) == (2, "") and expected in result.err and result.err.count("\n") == 1
+    assert daemon.requests == []
+
+
+def complete(client, line):
+    """What bash would offer for the line."""
+    script = f"""
+        PATH={os.path.dirname(program("DEVREGCTL"))}:$PATH
+        source {COMPLETION}
+        COMP_LINE=$1 COMP_POINT=${{#1}} _devregctl
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "--norc", "-c", script, "bash", line], capture_output=True, text=True,
+                          env=client.variables, cwd=client.home, timeout=20)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_completion_of_words(client, verbs):
+    assert complete(client, "devregctl ") == sorted({verb.split()[0] for verb in verbs})
+    assert complete(client, "devregctl --json re") == ["read"]
+    assert complete(client, "devregctl data ") == ["get", "put"]
+    assert complete(client, "devregctl read --w") == ["--width"]
+    assert complete(client, "devregctl read edu:0x0 --width ") == ["8", "16", "32", "64"]
+    assert complete(client, "devregctl list d") == ["devices"]
+    for verb in verbs:
+        assert complete(client, f"devregctl {verb} --") == [o.rstrip("=") for o in options_of(verb) if o.startswith("--")]
+    assert "--host" in complete(client, "devregctl --")
+
+
+def test_completion_of_regions(client, start):
+    daemon = start([answer(200, {"regions": [{"name": "edu"}, {"name": "odd"}, {"name": "$(touch owned)"}, {"name": "`touch owned`"}]})])
+    host = f"devregctl -H {daemon.host}"
+    assert complete(client, f"{host} read ") == ["edu:0x", "odd:0x"]
+    assert complete(client, f"{host} write e") == ["edu:0x"]
+    assert complete(client, f"{host} data get o") == ["odd:0x"]
+    assert complete(client, f"{host} show ") == ["edu", "odd"]
+    assert complete(client, f"{host} read edu:0x") == []
+    assert complete(client, "devregctl -H /nowhere read ") == []
+    assert not (client.home / "owned").exists()
+
+
+def test_completion_of_files(client):
+    (client.home / "memory.bin").touch()
+    assert complete(client, "devregctl data put edu:0x0 mem") == ["memory.bin"]
+    assert complete(client, "devregctl data get edu:0x0 4 -o mem") == ["memory.bin"]
