@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "backends/pci_sysfs.h"
 #include "util/cleanup.h"
 
 static const struct {
@@ -71,6 +72,20 @@ static void check_keys(struct config_reader *reader, const struct backend *backe
     }
 }
 
+/* A value that is no good was reported and left out, so its key is there without it. */
+static bool has_its_values(const struct device_description *device)
+{
+    uint32_t keys = device->keys;
+
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (device->regions[i].keys & KEY_SIZE && !device->regions[i].size)
+            return false;
+    }
+    return !(keys & KEY_ADDRESS && !device->address) && !(keys & KEY_ID && !device->id) &&
+           !(keys & KEY_MODEL && !device->model) && !(keys & KEY_TRACE && !device->trace) &&
+           !(keys & KEY_PATH && !device->path);
+}
+
 static void check_backend(
         struct config_reader *reader, const struct device_description *device, const struct backend *backend)
 {
@@ -84,7 +99,8 @@ static void check_backend(
     for (size_t i = 0; i < device->region_count; i++)
         check_keys(reader, backend, device->regions[i].keys, backend->region_needs, backend->region_takes,
                 (int)i);
-    if (backend_fits(backend, device) && backend->check && backend->check(device, &error) < 0)
+    if (backend_fits(backend, device) && has_its_values(device) && backend->check &&
+            backend->check(device, &error) < 0)
         config_report(reader, false, "%s", error.message);
 }
 
@@ -140,23 +156,38 @@ static void check_window(struct config_reader *reader, const struct region_descr
 
 /* Where a region's octets are, so far as the configuration says: two windows of one place may overlap. */
 struct place {
-    const char *of; /* what the addresses are in: "" physical memory, otherwise the PCI function as it was
-                       named */
+    char of[24]; /* what the addresses are in: "" physical memory, otherwise the PCI function */
     unsigned bar;
     uint64_t start, last;
 };
 
-static bool find_place(const struct device_description *device, const struct region_description *region,
-        struct place *place)
+/* One name for each way to write it. False for what is none: that is reported elsewhere. */
+static bool name_function(const struct device_description *device, char name[24])
 {
-    if (region->keys & KEY_BASE && region->size)
-        *place = (struct place){"", 0, region->base, region->base + region->size - 1};
-    else if (region->keys & KEY_BAR && (device->address || device->id))
-        *place = (struct place){device->address ? device->address : device->id, region->bar, region->offset,
-                region->size ? region->offset + region->size - 1 : UINT64_MAX};
+    char address[PCI_ADDRESS_SIZE];
+    unsigned vendor, id, index;
+
+    if (device->address && pci_address_parse(device->address, address) == 0)
+        snprintf(name, 24, "%s", address);
+    else if (device->id && pci_id_parse(device->id, &vendor, &id, &index) == 0)
+        snprintf(name, 24, "%04x:%04x:%u", vendor, id, index);
     else
         return false;
     return true;
+}
+
+static bool find_place(const struct device_description *device, const struct region_description *region,
+        struct place *place)
+{
+    if (region->keys & KEY_SIZE && !region->size)
+        return false; /* it was no good */
+    *place = (struct place){.bar = region->bar, .start = region->offset};
+    if (region->keys & KEY_BASE && region->size) {
+        *place = (struct place){.start = region->base, .last = region->base + region->size - 1};
+        return true;
+    }
+    place->last = region->size ? region->offset + region->size - 1 : UINT64_MAX;
+    return region->keys & KEY_BAR && name_function(device, place->of);
 }
 
 static bool regions_overlap(const struct device_description *device_a, const struct region_description *a,

@@ -30,21 +30,57 @@ struct key {
     uint32_t bit; /* enum description_key, for those that depend on the backend */
 };
 
-void config_report(struct config_reader *reader, bool at_key, const char *format, ...)
+/* One line a problem, whatever is in a key or a value that it names. */
+static void append_problem(struct config_reader *reader, unsigned line, unsigned column, const char *message)
 {
     struct buffer *text = &reader->problems->text;
+    size_t start = text->size;
+
+    buffer_append_format(text, "%s:%u:%u: %s%s%s", reader->file, line, column, reader->pointer,
+            reader->pointer[0] ? ": " : "", message);
+    for (size_t i = start; i < text->size; i++) {
+        if ((unsigned char)text->data[i] < 0x20 || text->data[i] == 0x7f)
+            text->data[i] = '?';
+    }
+    buffer_append_char(text, '\n');
+    reader->problems->count++;
+}
+
+/* A key that is written with escapes, or is too long, is not found: then what it is in will do. */
+static struct json_position find_position(const struct config_reader *reader, bool at_key)
+{
     struct json_position position = {1, 1};
+    char pointer[sizeof(reader->pointer)];
+
+    strcpy(pointer, reader->pointer);
+    while (reader->text && json_position_find(reader->text, pointer, at_key, &position) < 0) {
+        *strrchr(pointer, '/') = 0;
+        at_key = false;
+    }
+    return position;
+}
+
+void config_report(struct config_reader *reader, bool at_key, const char *format, ...)
+{
+    struct json_position position;
     char message[400];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    if (reader->text)
-        json_position_find(reader->text, reader->pointer, at_key, &position);
-    buffer_append_format(text, "%s:%u:%u: %s%s%s\n", reader->file, position.line, position.column,
-            reader->pointer, reader->pointer[0] ? ": " : "", message);
-    reader->problems->count++;
+    position = find_position(reader, at_key);
+    append_problem(reader, position.line, position.column, message);
+}
+
+/* jansson's columns begin at 0 where nothing was read. */
+static void report_malformed(struct config_reader *reader, const json_error_t *where)
+{
+    char message[sizeof(where->text) + 16];
+
+    snprintf(message, sizeof(message), "not JSON: %s", where->text);
+    append_problem(reader, where->line > 0 ? (unsigned)where->line : 1,
+            where->column > 0 ? (unsigned)where->column : 1, message);
 }
 
 /* Steps into a member or an element; the returned length restores the pointer. */
@@ -148,9 +184,9 @@ static void take_name(struct config_reader *reader, const json_t *value, void *f
     take_string(reader, value, field);
 }
 
-static void take_number(struct config_reader *reader, const json_t *value, void *field)
+/* False after a report; then the number is as it was. */
+static bool read_number(struct config_reader *reader, const json_t *value, uint64_t *number)
 {
-    uint64_t *number = field;
     int r = -EINVAL;
 
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
@@ -163,13 +199,20 @@ static void take_number(struct config_reader *reader, const json_t *value, void 
         config_report(reader, false, "does not fit 64 bits");
     else if (r < 0)
         config_report(reader, false, "expected a number such as 4096, \"0x1000\" or \"4k\"");
+    return r == 0;
+}
+
+static void take_number(struct config_reader *reader, const json_t *value, void *field)
+{
+    read_number(reader, value, field);
 }
 
 static void take_size(struct config_reader *reader, const json_t *value, void *field)
 {
-    uint64_t size = 1;
+    uint64_t size;
 
-    take_number(reader, value, &size);
+    if (!read_number(reader, value, &size))
+        return;
     if (size == 0 || size > INT64_MAX)
         config_report(reader, false, "is an impossible size: expected 1 to 0x7fffffffffffffff octets");
     else
@@ -178,9 +221,10 @@ static void take_size(struct config_reader *reader, const json_t *value, void *f
 
 static void take_bar(struct config_reader *reader, const json_t *value, void *field)
 {
-    uint64_t number = 0;
+    uint64_t number;
 
-    take_number(reader, value, &number);
+    if (!read_number(reader, value, &number))
+        return;
     if (number > 5)
         config_report(reader, false, "is no BAR: expected 0 to 5");
     else
@@ -329,7 +373,7 @@ static void take_devices(struct config_reader *reader, const json_t *value, void
 static void take_listen(struct config_reader *reader, const json_t *value, void *field)
 {
     char ***list = field;
-    size_t index;
+    size_t index, count = 0;
     json_t *element;
 
     if (!json_is_array(value) || json_array_size(value) == 0) {
@@ -345,9 +389,11 @@ static void take_listen(struct config_reader *reader, const json_t *value, void 
         struct error error = {0};
         size_t before = enter_element(reader, index);
 
-        take_string(reader, element, &(*list)[index]);
-        if ((*list)[index] && listen_check((*list)[index], reader->insecure, &error) < 0)
+        take_string(reader, element, &(*list)[count]);
+        if ((*list)[count] && listen_check((*list)[count], reader->insecure, &error) < 0)
             config_report(reader, false, "%s", error.message);
+        if ((*list)[count])
+            count++;
         leave(reader, before);
     }
 }
@@ -372,9 +418,10 @@ static const struct {
 static void take_limit(struct config_reader *reader, const json_t *value, void *field)
 {
     size_t offset = (size_t)((char *)field - (char *)&reader->config->limits);
-    uint64_t number = 0;
+    uint64_t number;
 
-    take_number(reader, value, &number);
+    if (!read_number(reader, value, &number))
+        return;
     for (size_t i = 0; i < ELEMENTS(limit_ranges); i++) {
         if (limit_ranges[i].field != offset)
             continue;
@@ -428,9 +475,7 @@ void config_file_read(struct config_reader *reader)
     }
     document = json_loadb(reader->text, size, JSON_REJECT_DUPLICATES, &where);
     if (!document) {
-        buffer_append_format(&reader->problems->text, "%s:%d:%d: not JSON: %s\n", reader->file, where.line,
-                where.column, where.text);
-        reader->problems->count++;
+        report_malformed(reader, &where);
     } else {
         read_object(reader, document, file_keys, reader->fragment ? 1 : ELEMENTS(file_keys), reader->config,
                 &bits);

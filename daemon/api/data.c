@@ -29,16 +29,22 @@ static int find_place(struct call *call, struct error *error)
     return arguments_switch(call, "fixed", &operation->access.fixed, error);
 }
 
-/* A length in octets becomes a number of accesses once the width is known. */
-static int set_length(struct operation *operation, uint64_t length, struct error *error)
+/* A length in octets becomes a number of accesses once the width is known, which is only when the region is
+ * there: the values are as many octets as the length, not as a width that is found later would make of it.
+ */
+static int set_length(struct call *call, uint64_t length, struct error *error)
 {
-    unsigned width =
-            operation->access.width ? operation->access.width : region_default_width(operation->region);
+    struct operation *operation = &call->operation;
+    unsigned width = operation->access.width;
+    int r;
 
     if (length == 0)
         return error_set(error, -EINVAL, "a length of 0 moves nothing: give 1 octet or more");
+    r = operation_open_region(call->daemon->dispatch, operation->region, error);
+    if (r < 0)
+        return r;
     if (width == 0)
-        width = 1; /* an absent region: operation_prepare() says so */
+        width = operation->access.width = region_default_width(operation->region);
     if (length % width)
         return error_set(error, -EOPNOTSUPP,
                 "%" PRIu64
@@ -99,7 +105,7 @@ static int prepare_get(struct call *call, struct error *error)
     r = check_length(call, length, error);
     if (r < 0)
         return r;
-    r = set_length(&call->operation, length, error);
+    r = set_length(call, length, error);
     if (r < 0)
         return r;
     r = claim_memory(call, length, error);
@@ -140,7 +146,7 @@ static int prepare_put(struct call *call, struct error *error)
 
     if (r < 0)
         return r;
-    r = set_length(&call->operation, call->body.size, error);
+    r = set_length(call, call->body.size, error);
     if (r < 0)
         return r;
     call->operation.values = call->body.data;

@@ -24,9 +24,10 @@ static void handle_bus_fault(int number, siginfo_t *info, void *context)
         }
     }
     /* Not ours: end as the process would have without a handler. A synchronous fault comes again as soon
-     * as this returns, a signal that somebody sent is raised again here. */
+     * as this returns; a signal that somebody sent, or the kernel for a page that nobody touched, is raised
+     * again here. */
     signal(number, SIG_DFL);
-    if (info->si_code <= 0)
+    if (info->si_code <= 0 || info->si_code == BUS_MCEERR_AO)
         raise(number);
 }
 

@@ -47,17 +47,25 @@ static int check_range(const struct region *region, const struct access *access,
     return 0;
 }
 
-int operation_prepare(struct dispatch *dispatch, struct region *region, enum operation_kind kind,
-        struct access *access, struct error *error)
+int operation_open_region(struct dispatch *dispatch, struct region *region, struct error *error)
 {
     struct device *device = region->device;
-    int r;
 
     if (!region->handle || device->lost || device->faulted)
         dispatch_settle(dispatch, device);
     if (!region->handle)
         return error_set(error, -ENODEV, "%s is absent: %s", region_name(region),
                 device->handle ? region->reason : device->reason);
+    return 0;
+}
+
+int operation_prepare(struct dispatch *dispatch, struct region *region, enum operation_kind kind,
+        struct access *access, struct error *error)
+{
+    int r = operation_open_region(dispatch, region, error);
+
+    if (r < 0)
+        return r;
     if (kind != OPERATION_READ && region->description->read_only)
         return error_set(error, -EOPNOTSUPP, "%s is read-only: its configuration has \"access\": \"read\"",
                 region_name(region));

@@ -34,7 +34,11 @@ struct operation {
     void (*completed)(struct operation *operation); /* on the loop */
 };
 
-/* Opens the region when it was absent, and checks place and width without touching the device.
+/* Opens the region when it was absent, or must be mapped anew: what is known of it holds from then on until
+ * the loop goes on. Returns 0 or -ENODEV. */
+int operation_open_region(struct dispatch *dispatch, struct region *region, struct error *error);
+
+/* Opens the region likewise, and checks place and width without touching the device.
  * access->width 0 means the region's default, which is filled in. Returns 0 or
  *   -ENODEV       the region is absent
  *   -ERANGE       outside the region

@@ -86,6 +86,16 @@ static bool is_in_place(
     scan->expected = value + value_size + 2;
     return true;
 }
+
+/* Only the empty line is left: a header that was dropped, or a NUL in the last value, leaves more. */
+static bool is_at_end(
+        struct MHD_Connection *connection, const struct gate_request *request, const struct scan *scan)
+{
+    const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+    return info && scan->expected + 2 == request->method + info->header_size;
+}
 #else
 static bool is_in_place(
         struct scan *scan, const char *name, size_t name_size, const char *value, size_t value_size)
@@ -95,6 +105,15 @@ static bool is_in_place(
     (void)name_size;
     (void)value;
     (void)value_size;
+    return true;
+}
+
+static bool is_at_end(
+        struct MHD_Connection *connection, const struct gate_request *request, const struct scan *scan)
+{
+    (void)connection;
+    (void)request;
+    (void)scan;
     return true;
 }
 #endif
@@ -146,7 +165,8 @@ static const char *check_request_line(const struct gate_request *request)
     if (!is_all(request->method, strlen(request->method), OCTET_TOKEN))
         return "the method is malformed";
 #if MHD_VERSION < 0x01000000
-    if (request->version != request->target_end + 1)
+    if (request->target_end - strlen(request->target) != request->method + strlen(request->method) + 1 ||
+            request->version != request->target_end + 1)
         return "the request line has more blanks than two, or a NUL";
 #endif
     for (const char *c = request->target; *c; c++) {
@@ -198,6 +218,8 @@ int gate_check(struct MHD_Connection *connection, const struct gate_request *req
     scan.problem = check_request_line(request);
     if (!scan.problem)
         MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
+    if (!scan.problem && !is_at_end(connection, request, &scan))
+        scan.problem = "the last header line is malformed, or has a NUL in it";
     if (!scan.problem)
         scan.problem = check_host(&scan, request->version);
     if (!scan.problem)

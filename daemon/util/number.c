@@ -68,16 +68,16 @@ int number_parse_size(const char *text, uint64_t *ret_bytes)
         unsigned shift;
     } units[] = {{"", 0}, {"k", 10}, {"KiB", 10}, {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
     const char *end;
-    uint64_t value;
+    uint64_t value = 0;
     int r;
 
     r = parse_digits(text, &value, &end);
-    if (r < 0)
+    if (r == -EINVAL)
         return r;
     for (size_t i = 0; i < ELEMENTS(units); i++) {
         if (strcasecmp(end, units[i].name) != 0)
             continue;
-        if (value > UINT64_MAX >> units[i].shift)
+        if (r < 0 || value > UINT64_MAX >> units[i].shift)
             return -ERANGE;
         *ret_bytes = value << units[i].shift;
         return 0;
