@@ -143,9 +143,9 @@ static void check_window(struct config_reader *reader, const struct region_descr
 
         if (!(region->widths & width))
             continue;
-        if (region->keys & KEY_BASE && region->base % width) {
-            snprintf(message, sizeof(message), "has %u, but its base 0x%" PRIx64 " is not a multiple of %u",
-                    width * 8, region->base, width);
+        if (start % width) {
+            snprintf(message, sizeof(message), "has %u, but its start 0x%" PRIx64 " is not a multiple of %u",
+                    width * 8, start, width);
             report_region(reader, index, "widths", message);
         } else if (region->size && region->size < width) {
             snprintf(message, sizeof(message), "has %u, but the region is smaller than that", width * 8);
@@ -155,11 +155,25 @@ static void check_window(struct config_reader *reader, const struct region_descr
 }
 
 /* Where a region's octets are, so far as the configuration says: two windows of one place may overlap. */
-struct place {
-    char of[24]; /* what the addresses are in: "" physical memory, otherwise the PCI function */
+struct window {
+    bool memory; /* otherwise of a BAR */
     unsigned bar;
     uint64_t start, last;
 };
+
+static bool find_window(const struct region_description *region, struct window *window)
+{
+    if (region->keys & KEY_SIZE && !region->size)
+        return false; /* it was no good */
+    if (region->keys & KEY_BASE && region->size)
+        *window = (struct window){true, 0, region->base, region->base + region->size - 1};
+    else if (region->keys & KEY_BAR)
+        *window = (struct window){false, region->bar, region->offset,
+                region->size ? region->offset + region->size - 1 : UINT64_MAX};
+    else
+        return false;
+    return true;
+}
 
 /* One name for each way to write it. False for what is none: that is reported elsewhere. */
 static bool name_function(const struct device_description *device, char name[24])
@@ -176,27 +190,17 @@ static bool name_function(const struct device_description *device, char name[24]
     return true;
 }
 
-static bool find_place(const struct device_description *device, const struct region_description *region,
-        struct place *place)
-{
-    if (region->keys & KEY_SIZE && !region->size)
-        return false; /* it was no good */
-    *place = (struct place){.bar = region->bar, .start = region->offset};
-    if (region->keys & KEY_BASE && region->size) {
-        *place = (struct place){.start = region->base, .last = region->base + region->size - 1};
-        return true;
-    }
-    place->last = region->size ? region->offset + region->size - 1 : UINT64_MAX;
-    return region->keys & KEY_BAR && name_function(device, place->of);
-}
-
 static bool regions_overlap(const struct device_description *device_a, const struct region_description *a,
         const struct device_description *device_b, const struct region_description *b)
 {
-    struct place x, y;
+    char function_a[24], function_b[24];
+    struct window x, y;
 
-    return find_place(device_a, a, &x) && find_place(device_b, b, &y) && strcmp(x.of, y.of) == 0 &&
-           x.bar == y.bar && x.start <= y.last && y.start <= x.last;
+    if (!find_window(a, &x) || !find_window(b, &y) || x.memory != y.memory || x.bar != y.bar ||
+            x.start > y.last || y.start > x.last)
+        return false;
+    return x.memory || (name_function(device_a, function_a) && name_function(device_b, function_b) &&
+                               strcmp(function_a, function_b) == 0);
 }
 
 static void compare_regions(struct config_reader *reader, const struct device_description *device,

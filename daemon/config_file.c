@@ -20,6 +20,7 @@
 
 enum {
     FILE_LIMIT = 1024 * 1024,
+    REPORTS = 500, /* more are counted, but not written: nobody reads them, and each is looked for */
     NAME_LENGTH = 63,
 };
 
@@ -66,6 +67,11 @@ void config_report(struct config_reader *reader, bool at_key, const char *format
     char message[400];
     va_list arguments;
 
+    if (reader->problems->count >= REPORTS) {
+        if (reader->problems->count++ == REPORTS)
+            buffer_append_string(&reader->problems->text, "only the first mistakes are shown\n");
+        return;
+    }
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
@@ -411,6 +417,7 @@ static const struct {
         {LIMIT(data_total_bytes), 1024 * 1024, UINT64_C(64) * 1024 * 1024 * 1024},
         {LIMIT(values), 1, 65536},
         {LIMIT(queue), 1, 65536},
+        {LIMIT(device_seconds), 1, 86400},
         {LIMIT(idle_seconds), 1, 86400},
         {LIMIT(request_seconds), 1, 86400},
 };
@@ -440,6 +447,7 @@ static const struct key limit_keys[] = {
         {"data_total_bytes", take_limit, LIMIT(data_total_bytes), 0},
         {"values", take_limit, LIMIT(values), 0},
         {"queue", take_limit, LIMIT(queue), 0},
+        {"device_seconds", take_limit, LIMIT(device_seconds), 0},
         {"idle_seconds", take_limit, LIMIT(idle_seconds), 0},
         {"request_seconds", take_limit, LIMIT(request_seconds), 0},
 };

@@ -23,8 +23,8 @@
 enum {
     LISTENING_LIMIT = 64,
 
-    /* After a signal: requests that wait are answered for so long, then refused; what is still inside a
-     * device access after the second time is left behind. */
+    /* After a signal, requests are answered for so long; then those that wait for a device are refused and
+     * slow clients cut off. A device access that has not returned after the second time is left behind. */
     DRAIN_US = 3000000,
     STUCK_US = 3000000,
 };
@@ -36,22 +36,22 @@ struct run {
     char *listening[LISTENING_LIMIT + 1];
     size_t listening_count;
     bool refusing; /* the first time is over */
-    bool stuck;    /* the second too */
+    bool stuck;    /* a worker does not end */
 };
 
 static void presence_changed(struct device *device, void *context)
 {
     (void)context;
     if (!device->handle) {
-        log_warning("%s is absent: %s", device_name(device), device->reason);
+        log_warning("%s is absent: %s", device_name(device), device->absent.message);
         return;
     }
     log_notice("%s is present%s%s, through %s", device_name(device),
             device->handle->address[0] ? " at " : "", device->handle->address, device->backend->name);
     for (size_t i = 0; i < device->region_count; i++) {
         if (!device->regions[i].handle)
-            log_warning(
-                    "region %s is absent: %s", region_name(&device->regions[i]), device->regions[i].reason);
+            log_warning("region %s is absent: %s", region_name(&device->regions[i]),
+                    device->regions[i].absent.message);
     }
 }
 
@@ -79,12 +79,11 @@ static int handle_drain_timer(sd_event_source *source, uint64_t usec, void *user
 {
     struct run *run = userdata;
 
-    if (run->refusing) {
-        run->stuck = true;
+    if (run->refusing)
         return sd_event_exit(run->daemon.event, 0);
-    }
     run->refusing = true;
     for_each_device(run, cancel_device);
+    server_cut(run->server);
     sd_event_source_set_time(source, usec + STUCK_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -153,11 +152,12 @@ static int open_device(struct run *run, struct device *device)
 
 static int open_devices(struct run *run, const struct config *config, struct error *error)
 {
+    const struct dispatch_limits limits = {config->limits.queue, config->limits.device_seconds * 1000000};
     int r = inventory_new(config->devices, config->device_count, &run->daemon.inventory, error);
 
     if (r < 0)
         return r;
-    r = dispatch_new(run->daemon.event, config->limits.queue, presence_changed, run, &run->daemon.dispatch);
+    r = dispatch_new(run->daemon.event, &limits, presence_changed, run, &run->daemon.dispatch);
     if (r < 0)
         return error_set(error, r, "dispatch: %s", strerror(-r));
     for_each_device(run, open_device);
@@ -208,11 +208,6 @@ static int default_socket(char *path, size_t size, struct error *error)
     return 0;
 }
 
-static bool is_path(const char *text)
-{
-    return text[0] == '/' || text[0] == '.';
-}
-
 /* --socket stands for the configured paths, --listen adds to the configured addresses. */
 static int start_listening(
         struct run *run, const struct options *options, const struct config *config, struct error *error)
@@ -221,7 +216,7 @@ static int start_listening(
     int r = server_new(&run->daemon, &run->server, error);
 
     for (size_t i = 0; r >= 0 && config->listen && config->listen[i]; i++) {
-        if (!options->socket || !is_path(config->listen[i]))
+        if (!options->socket || !listen_is_path(config->listen[i]))
             r = listen_on(run, config->listen[i], error);
     }
     if (r >= 0 && options->socket)
@@ -258,7 +253,8 @@ static int serve(struct run *run, const struct options *options, struct config *
 
 static int stop_device(struct run *run, struct device *device)
 {
-    if (!dispatch_stop(device, run->stuck ? 0 : STUCK_US / 1000))
+    dispatch_cancel(device);
+    if (!dispatch_stop(device, run->refusing ? 0 : STUCK_US / 1000))
         run->stuck = true;
     return 0;
 }
@@ -269,12 +265,10 @@ static void take_down(struct run *run)
 {
     if (run->daemon.inventory)
         for_each_device(run, stop_device);
-    if (run->server && server_active(run->server) > 0)
-        run->stuck = true; /* the loop itself failed: their connections can't be closed in order */
     if (run->stuck) {
         log_warning("a device access does not return: leaving it behind");
         for (size_t i = 0; i < run->listening_count; i++) {
-            if (is_path(run->listening[i]))
+            if (listen_is_path(run->listening[i]))
                 unlink(run->listening[i]);
         }
         _exit(EXIT_FAILURE);

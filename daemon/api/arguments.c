@@ -66,7 +66,7 @@ int arguments_number(const struct call *call, const char *name, uint64_t *ret_va
         return 0;
     r = number_parse(text, ret_value);
     if (r == -ERANGE)
-        return error_set(error, r, "%s=%.64s does not fit 64 bits", name, text);
+        return error_set(error, -EMSGSIZE, "%s=%.64s does not fit 64 bits", name, text);
     if (r < 0)
         return error_set(error, r, "%s='%.64s' is not a number: write 16 or 0x10", name, text);
     return 0;

@@ -13,7 +13,7 @@ const char *arguments_find(const struct call *call, const char *name);
 /* Fills in the width in octets; 0 when it was not given. */
 int arguments_width(const struct call *call, unsigned *ret_width, struct error *error);
 
-/* Fills in a number; leaves it alone when the argument was not given. -ERANGE when it does not fit. */
+/* Fills in a number; leaves it alone when the argument was not given. -EMSGSIZE when it does not fit. */
 int arguments_number(const struct call *call, const char *name, uint64_t *ret_value, struct error *error);
 
 /* Fills in a switch: "0" or "1". */

@@ -20,6 +20,8 @@ static int find_place(struct call *call, struct error *error)
     if (!arguments_find(call, "offset"))
         return error_set(error, -EINVAL, "offset is missing: say where to begin, ?offset=0x0");
     r = arguments_number(call, "offset", &operation->access.offset, error);
+    if (r == -EMSGSIZE)
+        error->code = r = -ERANGE;
     if (r < 0)
         return r;
     call->placed = true;
@@ -82,14 +84,6 @@ static void finish_get(struct operation *operation)
     call_answer(call, 200, "application/octet-stream");
 }
 
-static int claim_memory(struct call *call, uint64_t length, struct error *error)
-{
-    if (!daemon_claim_data(call->daemon, length))
-        return error_set(error, -EAGAIN, "too much raw data is on its way already: try again later");
-    call->claimed_bytes = length;
-    return 0;
-}
-
 static int prepare_get(struct call *call, struct error *error)
 {
     uint64_t length = 0;
@@ -108,9 +102,10 @@ static int prepare_get(struct call *call, struct error *error)
     r = set_length(call, length, error);
     if (r < 0)
         return r;
-    r = claim_memory(call, length, error);
+    r = daemon_claim_data(call->daemon, length, error);
     if (r < 0)
         return r;
+    call->claimed_bytes = length;
     return place_prepare(call, OPERATION_READ, finish_get, error);
 }
 

@@ -19,7 +19,7 @@ static void write_device(struct json_writer *writer, const struct device *device
     json_put_string(writer, "why", device->why);
     json_put_string(writer, "state", handle ? "present" : "absent");
     if (!handle)
-        json_put_string(writer, "reason", device->reason);
+        json_put_string(writer, "reason", device->absent.message);
     if (handle && handle->address[0])
         json_put_string(writer, "address", handle->address);
     if (handle && handle->id[0])

@@ -38,7 +38,7 @@ static int check_keys(json_t *object, const char *keys, struct error *error)
     json_object_foreach (object, key, value) {
         if (!words_have(keys, key))
             return error_set(
-                    error, -EINVAL, "the body has the unknown key \"%.64s\": it takes %s", key, keys);
+                    error, -EINVAL, "the body has the unknown key \"%.64s\": the keys are: %s", key, keys);
     }
     return 0;
 }
@@ -50,16 +50,19 @@ int json_body_parse(const struct call *call, const char *keys, json_t **ret_obje
     int r;
 
     if (call->body.size == 0)
-        return error_set(error, -EINVAL, "the body is empty: it takes a JSON object with %s", keys);
+        return error_set(error, -EINVAL, "the body is empty: send a JSON object, its keys are: %s", keys);
     if (is_deep(call->body.data, call->body.size))
-        return error_set(
-                error, -EINVAL, "the body is nested more than %d deep: it takes %s", JSON_DEPTH, keys);
+        return error_set(error, -EINVAL,
+                "the body is nested more than %d deep: send a JSON object, its keys are: %s", JSON_DEPTH,
+                keys);
     object = json_loadb(call->body.data, call->body.size, JSON_REJECT_DUPLICATES, &where);
+    if (!object && json_error_code(&where) == json_error_out_of_memory)
+        return error_set(error, -ENOMEM, "out of memory: try again");
     if (!object)
         return error_set(error, -EINVAL, "the body is not JSON: line %d, column %d: %s", where.line,
                 where.column, where.text);
     if (!json_is_object(object))
-        return error_set(error, -EINVAL, "the body is not a JSON object: it takes %s", keys);
+        return error_set(error, -EINVAL, "the body is not a JSON object: send one, its keys are: %s", keys);
     r = check_keys(object, keys, error);
     if (r < 0)
         return r;

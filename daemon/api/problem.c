@@ -14,13 +14,12 @@ static const struct problem {
     const char *title;
 } problems[] = {
         {-EINVAL, 400, "malformed", "Malformed request"},
-        {-EACCES, 403, "denied", "Not permitted"},
         {-EPERM, 403, "denied", "Not permitted"},
         {-ENOENT, 404, "not-found", "Not found"},
         {-ENOSYS, 405, "method", "Method not allowed"},
-        {-ETIME, 408, "too-slow", "The request came too slowly"},
         {-EBUSY, 409, "conflict", "In conflict with the present state"},
         {-ENODEV, 410, "gone", "The device is not there"},
+        {-EBADMSG, 411, "length-required", "Length required"},
         {-EMSGSIZE, 413, "too-large", "Too large"},
         {-EPROTOTYPE, 415, "media-type", "Unsupported media type"},
         {-ERANGE, 416, "outside-region", "Outside the region"},

@@ -66,7 +66,8 @@ static void write_region(
     json_put_string(writer, "backend", region->device->backend->name);
     json_put_string(writer, "state", region->handle ? "present" : "absent");
     if (!region->handle)
-        json_put_string(writer, "reason", region->device->handle ? region->reason : region->device->reason);
+        json_put_string(writer, "reason",
+                region->device->handle ? region->absent.message : region->device->absent.message);
     write_widths(writer, region);
     json_put_string(writer, "endianness", description->endianness == ENDIANNESS_BIG ? "big" : "little");
     json_put_string(writer, "access", description->read_only ? "read" : "read-write");

@@ -21,6 +21,7 @@ static void write_limits(struct json_writer *writer, const struct limits *limits
     json_put_count(writer, "data_total_bytes", limits->data_total_bytes);
     json_put_count(writer, "values", limits->values);
     json_put_count(writer, "queue", limits->queue);
+    json_put_count(writer, "device_seconds", limits->device_seconds);
     json_put_count(writer, "idle_seconds", limits->idle_seconds);
     json_put_count(writer, "request_seconds", limits->request_seconds);
     json_end_object(writer);

@@ -16,19 +16,17 @@ static void handle_bus_fault(int number, siginfo_t *info, void *context)
     uintptr_t distance;
 
     (void)context;
-    if (guard && (info->si_code == BUS_ADRERR || info->si_code == BUS_ADRALN)) {
+    if (guard &&
+            (info->si_code == BUS_ADRERR || info->si_code == BUS_ADRALN || info->si_code == BUS_OBJERR)) {
         distance = (uintptr_t)info->si_addr - (uintptr_t)guard->start;
         if (distance < guard->size) {
             armed = NULL;
             siglongjmp(guard->jump, 1);
         }
     }
-    /* Not ours: end as the process would have without a handler. A synchronous fault comes again as soon
-     * as this returns; a signal that somebody sent, or the kernel for a page that nobody touched, is raised
-     * again here. */
+    /* Not ours: end as the process would have without a handler. */
     signal(number, SIG_DFL);
-    if (info->si_code <= 0 || info->si_code == BUS_MCEERR_AO)
-        raise(number);
+    raise(number);
 }
 
 int bus_guard_install(void)

@@ -71,18 +71,16 @@ static void devmem_device_close(struct backend_device *device)
     free(device);
 }
 
-/* The kernel's own memory is refused even where the kernel would let it through. */
+/* The kernel's own memory is refused even where the kernel would let it through. A process that may not see
+ * /proc/iomem has the kernel's own refusal alone. */
 static int refuse_system_memory(const struct region_description *description, struct error *error)
 {
-    char owner[128];
-
-    if (!iomem_owner(description->base, description->size, owner, sizeof(owner)))
-        return 0;
-    if (strcmp(owner, "System RAM") != 0 && strncmp(owner, "Kernel ", 7) != 0)
+    if (!iomem_is_system_memory(description->base, description->size))
         return 0;
     return error_set(error, -EPERM,
-            "0x%" PRIx64 " is %s, the kernel's own memory: give the address of a device", description->base,
-            owner);
+            "0x%" PRIx64 " + 0x%" PRIx64
+            " has the kernel's own memory in it: give the addresses of a device",
+            description->base, description->size);
 }
 
 static int explain_refusal(const struct region_description *description, int code, struct error *error)
@@ -90,7 +88,7 @@ static int explain_refusal(const struct region_description *description, int cod
     char owner[128];
 
     if (code == -EPERM && iomem_owner(description->base, description->size, owner, sizeof(owner)))
-        return error_set(error, code,
+        return error_set(error, -EBUSY,
                 "the kernel forbids /dev/mem at 0x%" PRIx64 ", which %s holds: unbind that driver first",
                 description->base, owner);
     return error_set(

@@ -12,5 +12,10 @@
  * can't be read with addresses. */
 bool iomem_owner(uint64_t base, uint64_t size, char *name, size_t name_size);
 
+/* Whether any part of the range is the kernel's own memory: "System RAM", or an image or reservation in it.
+ */
+bool iomem_is_system_memory(uint64_t base, uint64_t size);
+
 /* The same from an open stream, for tests. */
 bool iomem_owner_in(FILE *stream, uint64_t base, uint64_t size, char *name, size_t name_size);
+bool iomem_is_system_memory_in(FILE *stream, uint64_t base, uint64_t size);

@@ -79,10 +79,12 @@ int mapping_read(const struct mapping *mapping, const struct access *access, voi
 {
     const volatile uint8_t *from = mapping->window + access->offset;
     size_t step = access->fixed ? 0 : access->width;
-    struct bus_guard guard = {.start = mapping->start, .size = mapping->length};
+    struct bus_guard guard; /* its large buffer is not to be cleared at each access */
     volatile size_t done = 0;
 
     assert(((uintptr_t)from & (access->width - 1)) == 0);
+    guard.start = mapping->start;
+    guard.size = mapping->length;
     if (BUS_GUARD(&guard)) {
         switch (access->width) {
         case 1:
@@ -109,10 +111,12 @@ int mapping_write(
 {
     volatile uint8_t *to = mapping->window + access->offset;
     size_t step = access->fixed ? 0 : access->width;
-    struct bus_guard guard = {.start = mapping->start, .size = mapping->length};
+    struct bus_guard guard; /* its large buffer is not to be cleared at each access */
     volatile size_t done = 0;
 
     assert(((uintptr_t)to & (access->width - 1)) == 0);
+    guard.start = mapping->start;
+    guard.size = mapping->length;
     if (BUS_GUARD(&guard)) {
         switch (access->width) {
         case 1:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* BARs of a PCI function through sysfs: memory BARs mapped from `resourceN`, port BARs by read and write of
  * 1, 2 or 4 octets, which the kernel turns into one port access of that width. */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -91,6 +92,15 @@ static int find_address(
     return 0;
 }
 
+static bool pci_device_present(struct backend_device *base)
+{
+    struct pci_device *device = container_of(base, struct pci_device, base);
+    uint8_t vendor[2];
+
+    return pread(device->config, vendor, sizeof(vendor), 0) == sizeof(vendor) &&
+           (uint16_t)(vendor[0] | vendor[1] << 8) == device->vendor;
+}
+
 static int pci_device_open(const struct device_description *description, struct backend_device **ret_device,
         struct error *error)
 {
@@ -120,17 +130,12 @@ static int pci_device_open(const struct device_description *description, struct 
     device->vendor = (uint16_t)vendor;
     snprintf(device->base.address, sizeof(device->base.address), "%s", address);
     snprintf(device->base.id, sizeof(device->base.id), "%04x:%04x", vendor & 0xffff, id & 0xffff);
+    if (!pci_device_present(&device->base))
+        return error_set(error, -ENODEV,
+                "the PCI function at %s does not answer: its configuration space reads as all ones",
+                address);
     *ret_device = &take_ptr(device)->base;
     return 0;
-}
-
-static bool pci_device_present(struct backend_device *base)
-{
-    struct pci_device *device = container_of(base, struct pci_device, base);
-    uint8_t vendor[2];
-
-    return pread(device->config, vendor, sizeof(vendor), 0) == sizeof(vendor) &&
-           (uint16_t)(vendor[0] | vendor[1] << 8) == device->vendor;
 }
 
 static bool pci_device_driver(struct backend_device *base, char *name, size_t size)
@@ -249,6 +254,24 @@ static int pci_region_open(struct backend_device *base, const struct region_desc
     return 0;
 }
 
+/* sysfs gives and takes port values in the machine's order, values travel in the device's, which for PCI is
+ * little-endian. */
+static void swap_port_value(void *value, unsigned width)
+{
+    uint16_t half;
+    uint32_t word;
+
+    if (width == 2) {
+        memcpy(&half, value, width);
+        half = htole16(half);
+        memcpy(value, &half, width);
+    } else if (width == 4) {
+        memcpy(&word, value, width);
+        word = htole32(word);
+        memcpy(value, &word, width);
+    }
+}
+
 /* What a port access through sysfs can fail with: the function was removed, or lockdown came. */
 static int port_failure(ssize_t size)
 {
@@ -270,6 +293,7 @@ static int pci_read(struct backend_region *base, const struct access *access, vo
 
         if (size != (ssize_t)access->width)
             return port_failure(size);
+        swap_port_value(value, access->width);
     }
     return 0;
 }
@@ -283,9 +307,13 @@ static int pci_write(
     if (region->ports < 0)
         return mapping_write(&region->mapping, access, values, ret_done);
     for (*ret_done = 0; *ret_done < access->count; (*ret_done)++, value += access->width) {
-        ssize_t size = pwrite(region->ports, value, access->width,
-                (off_t)(region->offset + access_offset(access, *ret_done)));
+        uint8_t swapped[4];
+        ssize_t size;
 
+        memcpy(swapped, value, access->width);
+        swap_port_value(swapped, access->width);
+        size = pwrite(region->ports, swapped, access->width,
+                (off_t)(region->offset + access_offset(access, *ret_done)));
         if (size != (ssize_t)access->width)
             return port_failure(size);
     }

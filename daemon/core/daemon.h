@@ -18,7 +18,8 @@ struct limits {
     uint64_t data_bytes;       /* of one raw transfer */
     uint64_t data_total_bytes; /* of all raw transfers at once */
     uint64_t values;           /* registers in one JSON request or answer */
-    uint64_t queue;            /* requests waiting for one device */
+    uint64_t queue;            /* requests for one device: fewer than connections, or it blocks them all */
+    uint64_t device_seconds;   /* until a request must be done that waits for a device or is in it */
     uint64_t idle_seconds;     /* until a silent connection is closed */
     uint64_t request_seconds;  /* until a request must be in whole */
 };
@@ -43,11 +44,11 @@ struct daemon {
     uint64_t data_bytes_in_use;
     bool demo;
     bool insecure;
-    bool draining;    /* stopping: answers what it has, takes nothing new */
+    bool draining;    /* stopping: every answer closes its connection */
     char **listening; /* names of the sockets, ended by NULL */
 };
 
-/* Asks for memory for a raw transfer. False when all transfers together would be over the limit. What was
- * granted is given back with daemon_return_data(). */
-bool daemon_claim_data(struct daemon *daemon, uint64_t size);
+/* Asks for memory for a raw transfer. Returns 0, or -EAGAIN when all transfers together would be over the
+ * limit. What was granted is given back with daemon_return_data(). */
+int daemon_claim_data(struct daemon *daemon, uint64_t size, struct error *error);
 void daemon_return_data(struct daemon *daemon, uint64_t size);

@@ -3,7 +3,6 @@
 #include "core/device.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 int device_init(struct device *device, const struct device_description *description, struct error *error)
@@ -22,7 +21,7 @@ int device_init(struct device *device, const struct device_description *descript
         device->regions[i].device = device;
         device->regions[i].description = &description->regions[i];
     }
-    snprintf(device->reason, sizeof(device->reason), "not opened yet");
+    error_set(&device->absent, -ENODEV, "not opened yet");
     return 0;
 }
 
@@ -63,32 +62,27 @@ static int check_widths(const struct region *region, struct error *error)
 static void attach_region(struct region *region)
 {
     struct device *device = region->device;
-    struct error error = {0};
-    int r = device->backend->region_open(device->handle, region->description, &region->handle, &error);
+    const struct backend *backend = device->backend;
 
-    if (r == 0) {
-        region->handle->backend = device->backend;
-        r = check_widths(region, &error);
-        if (r < 0) {
-            device->backend->region_close(region->handle);
-            region->handle = NULL;
-        }
+    if (backend->region_open(device->handle, region->description, &region->handle, &region->absent) < 0) {
+        region->handle = NULL;
+        return;
     }
-    snprintf(region->reason, sizeof(region->reason), "%s", r < 0 ? error.message : "");
+    region->handle->backend = backend;
+    if (check_widths(region, &region->absent) < 0) {
+        backend->region_close(region->handle);
+        region->handle = NULL;
+    }
 }
 
 void device_attach(struct device *device)
 {
-    struct error error = {0};
-
     if (!device->handle) {
-        if (device->backend->device_open(device->description, &device->handle, &error) < 0) {
+        if (device->backend->device_open(device->description, &device->handle, &device->absent) < 0) {
             device->handle = NULL;
-            snprintf(device->reason, sizeof(device->reason), "%s", error.message);
             return;
         }
         device->handle->backend = device->backend;
-        device->reason[0] = 0;
     }
     for (size_t i = 0; i < device->region_count; i++) {
         if (!device->regions[i].handle)
@@ -111,9 +105,7 @@ void device_detach(struct device *device, const char *reason)
     if (device->handle)
         device->backend->device_close(device->handle);
     device->handle = NULL;
-    for (size_t i = 0; i < device->region_count; i++)
-        device->regions[i].reason[0] = 0;
-    snprintf(device->reason, sizeof(device->reason), "%s", reason);
+    error_set(&device->absent, -ENODEV, "%s", reason);
 }
 
 void device_done(struct device *device)

@@ -3,6 +3,7 @@
  * with the reason, and is tried again when it is asked for or when the kernel reports a change. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,16 +18,21 @@ struct device {
     const struct backend *backend;
     char why[512]; /* why this backend */
     struct backend_device *handle;
-    char reason[400]; /* why it is absent */
+    struct error absent; /* why, while the handle is NULL */
     struct region *regions;
     size_t region_count;
 
-    /* Owned by core/dispatch.c, only touched on the loop. */
+    /* Owned by core/dispatch.c and, but for the last, only touched on the loop. */
     struct worker *worker;
-    size_t pending;      /* works that the worker has not given back */
-    uint64_t slow_until; /* monotonic microseconds: an inline access was slow not long ago */
-    bool lost;           /* an access found it gone: close it as soon as it is idle */
-    bool faulted;        /* an access got a bus fault: its mappings may have been revoked */
+    size_t pending;           /* works that the worker has not given back */
+    struct device *next_busy; /* in the list of devices that had work pending */
+    bool busy;                /* it is in that list */
+    uint64_t cost_ns;         /* what an access takes, as lately measured; 0: not known */
+    uint64_t slow_until_us;   /* it was found slow: nothing runs inline until then */
+    uint64_t slow_for_us;     /* how long it was sent away for */
+    bool lost;                /* an access found it gone: close it as soon as it is idle */
+    bool faulted;             /* an access got a bus fault: its mappings may have been revoked */
+    atomic_bool stopping;     /* its work is to end at once; read by its worker */
 };
 
 static inline const char *device_name(const struct device *device)

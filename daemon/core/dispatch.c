@@ -11,20 +11,46 @@
 #include "util/clock.h"
 
 enum {
-    /* A PCIe read that misses all caches is about a microsecond, so that many stay near 0.1 ms. */
-    INLINE_ACCESSES = 64,
+    /* The loop's other clients may be delayed by so much. */
+    INLINE_NS = 200000,
 
-    /* An inline access that took this long sends the device to its worker for a while. */
-    SLOW_US = 2000,
-    SLOW_FOR_US = 10 * 1000 * 1000,
+    /* What takes this long was slow, if each of its accesses was: the device is sent to its worker, for
+     * longer each time, so that even one that is slow only now and then rarely delays the loop. */
+    SLOW_NS = 2000000,
+    SLOW_ACCESS_NS = 20000,
+
+    EXPIRY_INTERVAL_US = 500000,
 };
+
+static const uint64_t SLOW_FOR_LEAST_US = UINT64_C(10) * 1000000;
+static const uint64_t SLOW_FOR_MOST_US = UINT64_C(3600) * 1000000;
 
 struct dispatch {
     struct completions *completions;
-    size_t queue_limit;
+    struct dispatch_limits limits;
+    sd_event_source *expiry; /* on while a device is busy */
+    struct device *busy;
     void (*presence_changed)(struct device *device, void *context);
     void *context;
 };
+
+/* Learns from finished work how long the device's accesses take. */
+static void learn(struct device *device, const struct work *work)
+{
+    uint64_t cost_ns = work->elapsed_ns / (work->accesses ? work->accesses : 1) + 1;
+
+    if (work->elapsed_ns > SLOW_NS && cost_ns > SLOW_ACCESS_NS) {
+        device->slow_for_us *= 2;
+        if (device->slow_for_us < SLOW_FOR_LEAST_US)
+            device->slow_for_us = SLOW_FOR_LEAST_US;
+        if (device->slow_for_us > SLOW_FOR_MOST_US)
+            device->slow_for_us = SLOW_FOR_MOST_US;
+        device->slow_until_us = clock_now_us() + device->slow_for_us;
+        device->cost_ns = 0;
+    } else {
+        device->cost_ns = device->cost_ns ? (device->cost_ns * 7 + cost_ns) / 8 : cost_ns;
+    }
+}
 
 static void handle_finished(struct work *work, void *context)
 {
@@ -32,12 +58,52 @@ static void handle_finished(struct work *work, void *context)
     struct device *device = work->device;
 
     device->pending--;
+    if (work->end == WORK_RAN)
+        learn(device, work);
     work->done(work);
     if (device->lost && device->pending == 0)
         dispatch_settle(dispatch, device);
 }
 
-int dispatch_new(sd_event *event, size_t queue_limit,
+/* Work that waits behind an access which does not return can only be told from here that its time is over.
+ */
+static int handle_expiry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct dispatch *dispatch = userdata;
+    struct device **link = &dispatch->busy;
+    uint64_t now = clock_now_us();
+
+    (void)usec;
+    while (*link) {
+        struct device *device = *link;
+
+        if (device->pending == 0) {
+            *link = device->next_busy;
+            device->busy = false;
+            continue;
+        }
+        worker_cancel(device->worker, WORK_EXPIRED, now);
+        link = &device->next_busy;
+    }
+    if (!dispatch->busy)
+        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return sd_event_source_set_time(source, now + EXPIRY_INTERVAL_US);
+}
+
+static void set_busy(struct dispatch *dispatch, struct device *device)
+{
+    if (device->busy)
+        return;
+    if (!dispatch->busy) {
+        sd_event_source_set_time(dispatch->expiry, clock_now_us() + EXPIRY_INTERVAL_US);
+        sd_event_source_set_enabled(dispatch->expiry, SD_EVENT_ON);
+    }
+    device->busy = true;
+    device->next_busy = dispatch->busy;
+    dispatch->busy = device;
+}
+
+int dispatch_new(sd_event *event, const struct dispatch_limits *limits,
         void (*presence_changed)(struct device *device, void *context), void *context,
         struct dispatch **ret_dispatch)
 {
@@ -46,12 +112,16 @@ int dispatch_new(sd_event *event, size_t queue_limit,
 
     if (!dispatch)
         return -ENOMEM;
-    dispatch->queue_limit = queue_limit;
+    dispatch->limits = *limits;
     dispatch->presence_changed = presence_changed;
     dispatch->context = context;
     r = completions_new(event, handle_finished, dispatch, &dispatch->completions);
+    if (r >= 0)
+        r = sd_event_add_time(event, &dispatch->expiry, CLOCK_MONOTONIC, 0, 0, handle_expiry, dispatch);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(dispatch->expiry, SD_EVENT_OFF);
     if (r < 0) {
-        free(dispatch);
+        dispatch_free(dispatch);
         return r;
     }
     *ret_dispatch = dispatch;
@@ -62,6 +132,7 @@ void dispatch_free(struct dispatch *dispatch)
 {
     if (!dispatch)
         return;
+    sd_event_source_disable_unref(dispatch->expiry);
     completions_free(dispatch->completions);
     free(dispatch);
 }
@@ -105,44 +176,30 @@ void dispatch_recheck(struct dispatch *dispatch, struct device *device)
     dispatch_settle(dispatch, device);
 }
 
-static bool is_prompt(const struct device *device, uint64_t now)
+static bool is_declared_slow(const struct device *device)
 {
-    if (now < device->slow_until)
-        return false;
     for (size_t i = 0; i < device->region_count; i++) {
         const struct region *region = &device->regions[i];
 
         if (region->description->slow || (region->handle && region->handle->slow))
-            return false;
+            return true;
     }
-    return true;
+    return false;
 }
 
-static void run_inline(struct work *work, uint64_t started)
+/* Only a device that has proven prompt is touched on the loop, and only for so long. */
+static bool can_run_inline(const struct device *device, size_t accesses, uint64_t now_us)
 {
-    uint64_t ended;
-
-    work->run(work);
-    ended = clock_now_us();
-    if (ended - started > SLOW_US)
-        work->device->slow_until = ended + SLOW_FOR_US;
-    work->done(work);
+    return device->pending == 0 && device->cost_ns && now_us >= device->slow_until_us &&
+           accesses <= INLINE_NS / device->cost_ns && !is_declared_slow(device);
 }
 
-int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
-        struct error *error)
+static int hand_over(
+        struct dispatch *dispatch, struct device *device, struct work *work, struct error *error)
 {
-    uint64_t now = clock_now_us();
     int r;
 
-    work->device = device;
-    if (device->lost)
-        return error_set(error, -ENODEV, "%s is gone: the device was removed", device_name(device));
-    if (device->pending == 0 && accesses <= INLINE_ACCESSES && is_prompt(device, now)) {
-        run_inline(work, now);
-        return 0;
-    }
-    if (device->pending >= dispatch->queue_limit)
+    if (device->pending >= dispatch->limits.queue)
         return error_set(error, -EAGAIN,
                 "%s is busy: %zu requests are waiting for it already, try again later", device_name(device),
                 device->pending);
@@ -152,14 +209,35 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
             return error_set(error, -EAGAIN, "no thread for %s: %s", device_name(device), strerror(-r));
     }
     device->pending++;
+    set_busy(dispatch, device);
     worker_submit(device->worker, work);
+    return 0;
+}
+
+int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
+        struct error *error)
+{
+    uint64_t now_us = clock_now_us();
+
+    if (device->lost)
+        return error_set(error, -ENODEV, "%s is gone: the device was removed", device_name(device));
+    work->device = device;
+    work->accesses = accesses;
+    work->deadline_us = now_us + dispatch->limits.timeout_us;
+    work->end = WORK_RAN;
+    if (!can_run_inline(device, accesses, now_us))
+        return hand_over(dispatch, device, work, error);
+    work_run(work);
+    learn(device, work);
+    work->done(work);
     return 0;
 }
 
 void dispatch_cancel(struct device *device)
 {
+    atomic_store(&device->stopping, true);
     if (device->worker)
-        worker_cancel(device->worker);
+        worker_cancel(device->worker, WORK_STOPPED, 0);
 }
 
 bool dispatch_stop(struct device *device, unsigned timeout_ms)

@@ -9,8 +9,13 @@
 
 struct dispatch;
 
+struct dispatch_limits {
+    size_t queue;        /* works pending for one device */
+    uint64_t timeout_us; /* for one work, from submitting it to its end */
+};
+
 /* presence_changed is called on the loop after a device or one of its regions came or went. */
-int dispatch_new(sd_event *event, size_t queue_limit,
+int dispatch_new(sd_event *event, const struct dispatch_limits *limits,
         void (*presence_changed)(struct device *device, void *context), void *context,
         struct dispatch **ret_dispatch);
 void dispatch_free(struct dispatch *dispatch);
@@ -28,7 +33,7 @@ void dispatch_recheck(struct dispatch *dispatch, struct device *device);
 int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
         struct error *error);
 
-/* Gives back, cancelled, the device's work that has not begun. */
+/* Gives back the device's work that has not begun, as WORK_STOPPED, and tells what has begun to end. */
 void dispatch_cancel(struct device *device);
 
 /* Ends the device's thread. False when it is stuck in an access: then the device must not be freed. */

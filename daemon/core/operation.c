@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/number.h"
+
+enum { FIRST_SLICE = 16 }; /* accesses */
 
 static const char *const verbs[] = {"read", "write", "modify"};
 
@@ -50,13 +53,15 @@ static int check_range(const struct region *region, const struct access *access,
 int operation_open_region(struct dispatch *dispatch, struct region *region, struct error *error)
 {
     struct device *device = region->device;
+    const struct error *absent;
 
     if (!region->handle || device->lost || device->faulted)
         dispatch_settle(dispatch, device);
-    if (!region->handle)
-        return error_set(error, -ENODEV, "%s is absent: %s", region_name(region),
-                device->handle ? region->reason : device->reason);
-    return 0;
+    if (region->handle)
+        return 0;
+    absent = device->handle ? &region->absent : &device->absent;
+    return error_set(error, absent->code == -EBUSY ? -EBUSY : -ENODEV, "%s is absent: %s",
+            region_name(region), absent->message);
 }
 
 int operation_prepare(struct dispatch *dispatch, struct region *region, enum operation_kind kind,
@@ -107,14 +112,47 @@ void operation_set_value(struct operation *operation, size_t index, uint64_t val
     }
 }
 
+/* Whether a long operation may go on after a slice of so many accesses, and how many the next may have:
+ * about a millisecond's, so that its time limit and the end of the daemon are noticed. */
+static int go_on(const struct operation *operation, uint64_t started_us, size_t *slice)
+{
+    uint64_t now_us = clock_now_us();
+
+    if (atomic_load(&operation->region->device->stopping))
+        return -ECANCELED;
+    if (now_us > operation->work.deadline_us)
+        return -ETIMEDOUT;
+    if (now_us - started_us < 500)
+        *slice *= 2;
+    else if (now_us - started_us > 2000 && *slice > 1)
+        *slice /= 2;
+    return 0;
+}
+
+/* Makes all accesses, in order. */
 static int transfer(struct operation *operation, enum operation_kind kind)
 {
     struct backend_region *handle = operation->region->handle;
+    const struct access *whole = &operation->access;
+    size_t slice = handle->slow ? 1 : FIRST_SLICE;
+    int r = 0;
 
     operation->done = 0;
-    return kind == OPERATION_READ
-                   ? handle->backend->read(handle, &operation->access, operation->values, &operation->done)
-                   : handle->backend->write(handle, &operation->access, operation->values, &operation->done);
+    while (r == 0 && operation->done < whole->count) {
+        char *values = (char *)operation->values + operation->done * whole->width;
+        struct access part = *whole;
+        uint64_t started_us = clock_now_us();
+        size_t done = 0;
+
+        part.offset = access_offset(whole, operation->done);
+        part.count = whole->count - operation->done < slice ? whole->count - operation->done : slice;
+        r = kind == OPERATION_READ ? handle->backend->read(handle, &part, values, &done)
+                                   : handle->backend->write(handle, &part, values, &done);
+        operation->done += done;
+        if (r == 0 && operation->done < whole->count)
+            r = go_on(operation, started_us, &slice);
+    }
+    return r;
 }
 
 /* All ones is what a bus reads where nothing answers. It may also be true. */
@@ -141,8 +179,10 @@ static int read_values(struct operation *operation)
     int r = transfer(operation, OPERATION_READ);
 
     operation->suspect = has_all_ones(operation);
-    if ((r == -EFAULT || operation->suspect) && is_gone(operation->region->device))
+    if ((r == -EFAULT || operation->suspect) && is_gone(operation->region->device)) {
+        operation->done = 0; /* none of them can be trusted */
         return -ENODEV;
+    }
     return r;
 }
 
@@ -180,6 +220,16 @@ static void describe_failure(struct operation *operation)
                 "bus fault at %s:0x%" PRIx64 " (%u-bit %s, %zu of %zu accesses were completed)", name,
                 offset, access->width * 8, verb, operation->done, access->count);
         return;
+    case -ECANCELED:
+        operation->result = -EAGAIN;
+        error_set(&operation->error, -EAGAIN, "devregd is stopping: %zu of %zu accesses were completed",
+                operation->done, access->count);
+        return;
+    case -ETIMEDOUT:
+        error_set(&operation->error, -ETIMEDOUT,
+                "%s at %s:0x%" PRIx64 " took too long: %zu of %zu accesses were completed", verb, name,
+                offset, operation->done, access->count);
+        return;
     default:
         error_set(&operation->error, operation->result,
                 "%s at %s:0x%" PRIx64 " failed: %s (%zu of %zu accesses were completed)", verb, name, offset,
@@ -203,9 +253,13 @@ static void done(struct work *work)
     struct operation *operation = container_of(work, struct operation, work);
     struct device *device = operation->region->device;
 
-    if (work->cancelled)
+    if (work->end == WORK_STOPPED)
         operation->result =
                 error_set(&operation->error, -EAGAIN, "devregd is stopping: nothing was accessed");
+    if (work->end == WORK_EXPIRED)
+        operation->result = error_set(&operation->error, -ETIMEDOUT,
+                "%s was busy for too long with requests before this one: nothing was accessed",
+                device_name(device));
     if (operation->result == -ENODEV)
         device->lost = true;
     if (operation->result == -EFAULT && device->backend->revocable)

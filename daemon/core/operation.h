@@ -35,12 +35,11 @@ struct operation {
 };
 
 /* Opens the region when it was absent, or must be mapped anew: what is known of it holds from then on until
- * the loop goes on. Returns 0 or -ENODEV. */
+ * the loop goes on. Returns 0, -EBUSY when something else holds it, -ENODEV when it is absent otherwise. */
 int operation_open_region(struct dispatch *dispatch, struct region *region, struct error *error);
 
 /* Opens the region likewise, and checks place and width without touching the device.
- * access->width 0 means the region's default, which is filled in. Returns 0 or
- *   -ENODEV       the region is absent
+ * access->width 0 means the region's default, which is filled in. Returns 0, as above, or
  *   -ERANGE       outside the region
  *   -EOPNOTSUPP   a width, alignment or direction that the region does not take */
 int operation_prepare(struct dispatch *dispatch, struct region *region, enum operation_kind kind,

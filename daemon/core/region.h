@@ -12,7 +12,7 @@ struct region {
     struct device *device;
     const struct region_description *description;
     struct backend_region *handle; /* NULL while absent; changes only on the loop while the device is idle */
-    char reason[400];              /* why it is absent */
+    struct error absent;           /* why, while the handle is NULL */
 };
 
 static inline const char *region_name(const struct region *region)

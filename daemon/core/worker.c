@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 struct work_list {
     struct work *first;
@@ -32,7 +33,7 @@ struct worker {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct work_list waiting; /* under lock */
-    bool ending;              /* under lock */
+    bool ending, ended;       /* under lock */
 };
 
 static void list_append(struct work_list *list, struct work *work)
@@ -51,6 +52,14 @@ static struct work *list_take_first(struct work_list *list)
     if (work)
         list->first = work->next;
     return work;
+}
+
+void work_run(struct work *work)
+{
+    uint64_t started = clock_now_ns();
+
+    work->run(work);
+    work->elapsed_ns = clock_now_ns() - started;
 }
 
 static int handle_finished(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -130,10 +139,14 @@ static void *run_worker(void *argument)
         while (!worker->waiting.first && !worker->ending)
             pthread_cond_wait(&worker->changed, &worker->lock);
         work = list_take_first(&worker->waiting);
+        if (!work) {
+            worker->ended = true;
+            pthread_cond_broadcast(&worker->changed);
+        }
         pthread_mutex_unlock(&worker->lock);
         if (!work)
             return NULL;
-        work->run(work);
+        work_run(work);
         completions_add(worker->completions, work);
     }
 }
@@ -141,13 +154,17 @@ static void *run_worker(void *argument)
 int worker_new(struct completions *completions, struct worker **ret_worker)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
+    pthread_condattr_t monotonic;
     int r;
 
     if (!worker)
         return -ENOMEM;
     worker->completions = completions;
     pthread_mutex_init(&worker->lock, NULL);
-    pthread_cond_init(&worker->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&worker->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     r = pthread_create(&worker->thread, NULL, run_worker, worker);
     if (r != 0) {
         free(worker);
@@ -165,40 +182,51 @@ void worker_submit(struct worker *worker, struct work *work)
     pthread_mutex_unlock(&worker->lock);
 }
 
-void worker_cancel(struct worker *worker)
+void worker_cancel(struct worker *worker, enum work_end end, uint64_t now_us)
 {
-    struct work_list list;
+    struct work_list kept = {0}, cancelled = {0};
     struct work *work;
 
     pthread_mutex_lock(&worker->lock);
-    list = worker->waiting;
-    worker->waiting.first = NULL;
+    while ((work = list_take_first(&worker->waiting))) {
+        bool hit = end == WORK_STOPPED || work->deadline_us < now_us;
+
+        list_append(hit ? &cancelled : &kept, work);
+    }
+    worker->waiting.first = kept.first;
+    if (kept.first)
+        worker->waiting.end = kept.end;
     pthread_mutex_unlock(&worker->lock);
-    while ((work = list_take_first(&list))) {
-        work->cancelled = true;
+    while ((work = list_take_first(&cancelled))) {
+        work->end = end;
         completions_add(worker->completions, work);
     }
 }
 
-bool worker_free(struct worker *worker, unsigned timeout_ms)
+/* Waits until the thread has said its last word, or the time is over. */
+static bool wait_until_ended(struct worker *worker, unsigned timeout_ms)
 {
-    struct timespec deadline;
+    uint64_t until_ns = clock_now_ns() + (uint64_t)timeout_ms * 1000000;
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    bool ended;
 
-    if (!worker)
-        return true;
     pthread_mutex_lock(&worker->lock);
     worker->ending = true;
-    pthread_cond_signal(&worker->changed);
+    pthread_cond_broadcast(&worker->changed);
+    while (!worker->ended && pthread_cond_timedwait(&worker->changed, &worker->lock, &until) != ETIMEDOUT)
+        continue;
+    ended = worker->ended;
     pthread_mutex_unlock(&worker->lock);
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
-    if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &deadline) != 0)
+    return ended;
+}
+
+bool worker_free(struct worker *worker, unsigned timeout_ms)
+{
+    if (!worker)
+        return true;
+    if (!wait_until_ended(worker, timeout_ms))
         return false;
+    pthread_join(worker->thread, NULL);
     pthread_mutex_destroy(&worker->lock);
     pthread_cond_destroy(&worker->changed);
     free(worker);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <systemd/sd-event.h>
 
@@ -11,14 +12,31 @@ struct device;
 struct worker;
 struct completions;
 
+enum work_end {
+    WORK_RAN,
+    WORK_EXPIRED, /* its time was over before it began */
+    WORK_STOPPED, /* the daemon stops */
+};
+
 /* Something to do with a device. Embedded in what it is done for. */
 struct work {
     void (*run)(struct work *work);  /* on the loop or on the device's worker */
     void (*done)(struct work *work); /* on the loop, after run; may free the work */
-    struct device *device;           /* set by dispatch_submit() */
-    bool cancelled;                  /* run was not called and will not be */
+
+    /* Set by dispatch_submit(). */
+    struct device *device;
+    size_t accesses;
+    uint64_t deadline_us; /* monotonic: run should give up then */
+
+    /* How it went, for done. */
+    enum work_end end;
+    uint64_t elapsed_ns; /* in run */
+
     struct work *next;
 };
+
+/* Calls run, and takes its time. */
+void work_run(struct work *work);
 
 /* Where workers put what they have finished; `finished` is called on the loop for each. */
 int completions_new(sd_event *event, void (*finished)(struct work *work, void *context), void *context,
@@ -31,8 +49,9 @@ int worker_new(struct completions *completions, struct worker **ret_worker);
 /* Never blocks. */
 void worker_submit(struct worker *worker, struct work *work);
 
-/* Gives back what waits, cancelled; what has begun goes on. */
-void worker_cancel(struct worker *worker);
+/* Gives back what waits: all of it as WORK_STOPPED, or as WORK_EXPIRED what has a deadline before now_us.
+ * What has begun goes on. */
+void worker_cancel(struct worker *worker, enum work_end end, uint64_t now_us);
 
 /* Ends the thread after what it was given. Returns false when it did not end within the time: then it is in
  * a device access that does not return, and the worker must not be touched any more. */

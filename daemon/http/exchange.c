@@ -163,7 +163,7 @@ static int check_body(const struct call *call, const struct gate_result *gate, s
     if (!is_media_type(gate->content_type, types[kind]))
         return error_set(error, -EPROTOTYPE, "this request takes %s: send the header Content-Type: %s",
                 types[kind], types[kind]);
-    if (gate->content_length != UINT64_MAX && gate->content_length > body_limit(call))
+    if (gate->content_length > body_limit(call))
         return error_set(error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once",
                 body_limit(call));
     return 0;
@@ -205,15 +205,17 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
 /* Raw transfers share a budget; JSON bodies are small and bounded by the number of connections. */
 static int claim_body(struct call *call, size_t size, struct error *error)
 {
+    int r;
+
     if (size > body_limit(call) - call->body.size)
         return error_set(error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once",
                 body_limit(call));
     if (call->route->body != BODY_OCTETS)
         return 0;
-    if (!daemon_claim_data(call->daemon, size))
-        return error_set(error, -EAGAIN, "too much raw data is on its way already: try again later");
-    call->claimed_bytes += size;
-    return 0;
+    r = daemon_claim_data(call->daemon, size, error);
+    if (r == 0)
+        call->claimed_bytes += size;
+    return r;
 }
 
 /* A body that is refused on the way is read to its end and dropped: libmicrohttpd takes no answer before. */

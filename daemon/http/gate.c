@@ -7,19 +7,23 @@
 #include "http/gate.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
+#include "util/cleanup.h"
 #include "util/number.h"
+
+struct field {
+    const char *value;
+    size_t size;    /* without the blanks around the value */
+    unsigned count; /* how often it is there */
+};
 
 struct scan {
     const char *expected; /* where the next name must begin */
     const char *problem;  /* what is wrong, once something is */
-    unsigned hosts, content_lengths, transfer_encodings, content_types;
-    const char *host;
-    const char *content_length;
-    const char *transfer_encoding;
-    const char *content_type;
+    struct field host, content_length, transfer_encoding, content_type;
 };
 
 /* What an octet may be part of: a token (RFC 9110, 5.6.2) or a host (RFC 3986, 3.2.2). The gate looks at
@@ -118,20 +122,28 @@ static bool is_at_end(
 }
 #endif
 
-static void count_header(struct scan *scan, const char *name, const char *value)
+static const struct {
+    const char *name;
+    size_t field;
+} fields[] = {
+        {"Host", offsetof(struct scan, host)},
+        {"Content-Length", offsetof(struct scan, content_length)},
+        {"Transfer-Encoding", offsetof(struct scan, transfer_encoding)},
+        {"Content-Type", offsetof(struct scan, content_type)},
+};
+
+static void take_field(struct scan *scan, const char *name, const char *value, size_t size)
 {
-    if (strcasecmp(name, "Host") == 0) {
-        scan->hosts++;
-        scan->host = value;
-    } else if (strcasecmp(name, "Content-Length") == 0) {
-        scan->content_lengths++;
-        scan->content_length = value;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        scan->transfer_encodings++;
-        scan->transfer_encoding = value;
-    } else if (strcasecmp(name, "Content-Type") == 0) {
-        scan->content_types++;
-        scan->content_type = value;
+    for (size_t i = 0; i < ELEMENTS(fields); i++) {
+        struct field *field = (struct field *)((char *)scan + fields[i].field);
+
+        if (strcasecmp(name, fields[i].name) != 0)
+            continue;
+        while (size > 0 && (value[size - 1] == ' ' || value[size - 1] == '\t'))
+            size--;
+        field->value = value;
+        field->size = size;
+        field->count++;
     }
 }
 
@@ -154,7 +166,7 @@ static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const
         scan->problem = "a header has a control character in its value";
     if (scan->problem)
         return MHD_NO;
-    count_header(scan, name, value);
+    take_field(scan, name, value, value_size);
     return MHD_YES;
 }
 
@@ -176,34 +188,41 @@ static const char *check_request_line(const struct gate_request *request)
     return NULL;
 }
 
-static const char *check_host(const struct scan *scan, const char *version)
+static const char *check_host(const struct field *host, const char *version)
 {
-    if (scan->hosts > 1)
+    if (host->count > 1)
         return "there are several Host headers: send one";
-    if (scan->hosts == 0)
+    if (host->count == 0)
         return strcmp(version, "HTTP/1.0") == 0 ? NULL : "there is no Host header: HTTP/1.1 needs one";
-    return is_all(scan->host, strlen(scan->host), OCTET_HOST) ? NULL : "the Host header is malformed";
+    return is_all(host->value, host->size, OCTET_HOST) ? NULL : "the Host header is malformed";
+}
+
+/* Digits only: no sign, and nothing that would pass for hexadecimal. */
+static bool parse_length(const struct field *field, uint64_t *ret_length)
+{
+    char text[24];
+
+    if (field->size == 0 || field->size >= sizeof(text))
+        return false;
+    memcpy(text, field->value, field->size);
+    text[field->size] = 0;
+    return strspn(text, "0123456789") == field->size && number_parse(text, ret_length) == 0;
 }
 
 static const char *check_body(const struct scan *scan, const char *method, struct gate_result *result)
 {
-    if (scan->content_lengths > 1 || scan->transfer_encodings > 1 || scan->content_types > 1)
+    const struct field *encoding = &scan->transfer_encoding;
+
+    if (scan->content_length.count > 1 || encoding->count > 1 || scan->content_type.count > 1)
         return "Content-Length, Transfer-Encoding or Content-Type is there several times: send it once";
-    if (scan->content_lengths && scan->transfer_encodings)
+    if (scan->content_length.count && encoding->count)
         return "Content-Length and Transfer-Encoding are both there: send one of them";
-    if (scan->transfer_encodings && strcasecmp(scan->transfer_encoding, "chunked") != 0)
-        return "the Transfer-Encoding is not chunked, the only one that is understood";
-    if (scan->content_lengths) {
-        /* Digits only: a leading 0x would pass for hexadecimal. */
-        if (scan->content_length[strspn(scan->content_length, "0123456789")] ||
-                number_parse(scan->content_length, &result->content_length) < 0)
-            return "the Content-Length is not a decimal number";
-        result->has_body = result->content_length > 0;
-    }
-    if (scan->transfer_encodings) {
-        result->content_length = UINT64_MAX;
-        result->has_body = true;
-    }
+    if (encoding->count && (encoding->size != 7 || strncasecmp(encoding->value, "chunked", 7) != 0))
+        return "the Transfer-Encoding is not chunked, the only one that HTTP/1.1 knows for requests";
+    if (scan->content_length.count && !parse_length(&scan->content_length, &result->content_length))
+        return "the Content-Length is not a decimal number";
+    result->chunked = encoding->count;
+    result->has_body = result->chunked || result->content_length > 0;
     if (result->has_body && strcmp(method, "GET") == 0)
         return "a GET takes no body";
     return NULL;
@@ -221,12 +240,15 @@ int gate_check(struct MHD_Connection *connection, const struct gate_request *req
     if (!scan.problem && !is_at_end(connection, request, &scan))
         scan.problem = "the last header line is malformed, or has a NUL in it";
     if (!scan.problem)
-        scan.problem = check_host(&scan, request->version);
+        scan.problem = check_host(&scan.host, request->version);
     if (!scan.problem)
         scan.problem = check_body(&scan, request->method, &result);
     if (scan.problem)
         return error_set(error, -EINVAL, "malformed HTTP: %s", scan.problem);
-    result.content_type = scan.content_type;
+    /* libmicrohttpd reads chunks as leniently as heads, and keeps nothing that shows it. */
+    if (result.chunked)
+        return error_set(error, -EBADMSG, "a chunked body is not taken: send its Content-Length");
+    result.content_type = scan.content_type.value;
     *ret_result = result;
     return 0;
 }

@@ -21,10 +21,11 @@ struct gate_request {
 
 struct gate_result {
     bool has_body;
-    uint64_t content_length;  /* UINT64_MAX for a chunked body */
+    bool chunked;
+    uint64_t content_length;  /* octets */
     const char *content_type; /* NULL when none was given */
 };
 
-/* Returns 0 or -EINVAL. */
+/* Returns 0, -EINVAL, or -EBADMSG for a body without a length. */
 int gate_check(struct MHD_Connection *connection, const struct gate_request *request,
         struct gate_result *ret_result, struct error *error);

@@ -9,7 +9,6 @@
 #include <grp.h>
 #include <libgen.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +23,7 @@
 
 static const char group_name[] = "devreg";
 
-static bool is_path(const char *text)
+bool listen_is_path(const char *text)
 {
     return text[0] == '/' || text[0] == '.';
 }
@@ -109,7 +108,7 @@ int listen_check(const char *text, bool insecure, struct error *error)
     union address address = {0};
     int r;
 
-    if (is_path(text))
+    if (listen_is_path(text))
         return check_path(text, error);
     r = parse_address(text, &address, error);
     return r < 0 ? r : check_exposure(text, &address, insecure, error);
@@ -248,8 +247,8 @@ static int open_path(const char *path, struct listen_socket *listener, struct er
 int listen_open(const char *text, bool insecure, struct listen_socket *ret_socket, struct error *error)
 {
     *ret_socket = (struct listen_socket){.fd = -1, .lock = -1};
-    return is_path(text) ? open_path(text, ret_socket, error)
-                         : open_address(text, insecure, ret_socket, error);
+    return listen_is_path(text) ? open_path(text, ret_socket, error)
+                                : open_address(text, insecure, ret_socket, error);
 }
 
 void listen_close(struct listen_socket *listener)

@@ -14,6 +14,9 @@ struct listen_socket {
     char name[LISTEN_NAME_SIZE]; /* as people write it, with the real port */
 };
 
+/* Whether the text is a Unix socket's path rather than an address. */
+bool listen_is_path(const char *text);
+
 /* Whether the text is one that listen_open() takes, without opening anything. -EINVAL when it is none,
  * -EPERM for an address that is not on loopback while insecure is not set. */
 int listen_check(const char *text, bool insecure, struct error *error);

@@ -15,6 +15,20 @@ struct reaper {
     struct reaper_entry *first;
 };
 
+static void cut(struct reaper_entry *entry)
+{
+    entry->deadline_us = 0;
+    shutdown(entry->fd, SHUT_RDWR); /* the server sees the end of the stream and closes it */
+}
+
+void reaper_cut(struct reaper *reaper)
+{
+    for (struct reaper_entry *entry = reaper->first; entry; entry = entry->next) {
+        if (entry->deadline_us)
+            cut(entry);
+    }
+}
+
 static int reap(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct reaper *reaper = userdata;
@@ -22,10 +36,8 @@ static int reap(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)usec;
     for (struct reaper_entry *entry = reaper->first; entry; entry = entry->next) {
-        if (entry->deadline_us == 0 || now < entry->deadline_us)
-            continue;
-        entry->deadline_us = 0;
-        shutdown(entry->fd, SHUT_RDWR); /* the server sees the end of the stream and closes it */
+        if (entry->deadline_us && now >= entry->deadline_us)
+            cut(entry);
     }
     if (!reaper->first)
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);

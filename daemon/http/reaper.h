@@ -21,4 +21,8 @@ void reaper_free(struct reaper *reaper);
 
 /* Entries are added without a deadline. */
 void reaper_add(struct reaper *reaper, struct reaper_entry *entry, int fd);
+
+/* Shuts all down that have a deadline. */
+void reaper_cut(struct reaper *reaper);
+
 void reaper_remove(struct reaper_entry *entry);

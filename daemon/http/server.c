@@ -111,7 +111,7 @@ static int run(struct endpoint *endpoint)
 
     for (int round = 0; round < ROUNDS && has_timeout && timeout_ms == 0; round++) {
         if (MHD_run(endpoint->http) != MHD_YES)
-            return -EIO;
+            return sd_event_exit(endpoint->server->daemon->event, -EIO); /* or it would be deaf for ever */
         has_timeout = MHD_get_timeout(endpoint->http, &timeout_ms) == MHD_YES;
     }
     if (!has_timeout)
@@ -256,6 +256,11 @@ void server_quiesce(struct server *server)
 {
     for (struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
         MHD_quiesce_daemon(endpoint->http);
+}
+
+void server_cut(struct server *server)
+{
+    reaper_cut(server->reaper);
 }
 
 size_t server_active(const struct server *server)

@@ -16,6 +16,10 @@ int server_add(struct server *server, const struct listen_socket *listener, stru
 /* Takes no more connections; those that are open are told to close with their next answer. */
 void server_quiesce(struct server *server);
 
+/* Cuts the connections off that neither wait for a device nor are silent between requests: what they still
+ * owe or are owed takes too long. */
+void server_cut(struct server *server);
+
 /* How many requests are being answered. */
 size_t server_active(const struct server *server);
 

@@ -17,5 +17,6 @@ struct uri {
     size_t argument_count;
 };
 
-/* Decodes in place; the parts point into text. Returns 0 or -EINVAL. */
+/* Decodes in place; the parts point into text. Returns 0, -EINVAL, or -ENOENT for more segments than any
+ * path has. */
 int uri_parse(char *text, struct uri *ret_uri, struct error *error);
