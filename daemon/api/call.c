@@ -14,7 +14,7 @@
 
 void call_run(struct call *call)
 {
-    struct error error = {0};
+    struct error error;
 
     call->running = true;
     if (arguments_check(call, &error) < 0)

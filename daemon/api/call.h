@@ -14,8 +14,8 @@ struct route;
 
 enum {
     CALL_PARAMETERS = 2, /* in a path */
-    CALL_ARGUMENTS = 8,  /* in a query */
-    CALL_INLINE_VALUES = 16,
+    CALL_ARGUMENTS = 6,  /* in a query */
+    CALL_INLINE_VALUES = 8,
 };
 
 struct call_argument {

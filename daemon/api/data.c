@@ -111,7 +111,7 @@ static int prepare_get(struct call *call, struct error *error)
 
 void data_get(struct call *call)
 {
-    struct error error = {0};
+    struct error error;
 
     if (prepare_get(call, &error) < 0 || place_start(call, &error) < 0)
         place_fail(call, &error);
@@ -150,7 +150,7 @@ static int prepare_put(struct call *call, struct error *error)
 
 void data_put(struct call *call)
 {
-    struct error error = {0};
+    struct error error;
 
     if (prepare_put(call, &error) < 0 || place_start(call, &error) < 0)
         place_fail(call, &error);

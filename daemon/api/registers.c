@@ -84,7 +84,7 @@ static int prepare_get(struct call *call, struct error *error)
 
 void registers_get(struct call *call)
 {
-    struct error error = {0};
+    struct error error;
 
     if (prepare_get(call, &error) < 0 || place_start(call, &error) < 0)
         place_fail(call, &error);
@@ -162,7 +162,7 @@ static int prepare_put(struct call *call, struct error *error)
 
 void registers_put(struct call *call)
 {
-    struct error error = {0};
+    struct error error;
 
     if (prepare_put(call, &error) < 0 || place_start(call, &error) < 0)
         place_fail(call, &error);
@@ -219,7 +219,7 @@ static int prepare_patch(struct call *call, struct error *error)
 
 void registers_patch(struct call *call)
 {
-    struct error error = {0};
+    struct error error;
 
     if (prepare_patch(call, &error) < 0 || place_start(call, &error) < 0)
         place_fail(call, &error);

@@ -20,7 +20,8 @@ enum body_kind {
 
 struct route {
     const char *method;
-    const char *path; /* a segment in braces is a parameter */
+    const char *path;  /* a segment in braces is a parameter */
+    unsigned segments; /* how many the path has */
     enum permission permission;
     enum body_kind body;
     const char *arguments; /* names of the query's arguments, separated by blanks */

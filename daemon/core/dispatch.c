@@ -26,6 +26,7 @@ static const uint64_t SLOW_FOR_LEAST_US = UINT64_C(10) * 1000000;
 static const uint64_t SLOW_FOR_MOST_US = UINT64_C(3600) * 1000000;
 
 struct dispatch {
+    sd_event *event;
     struct completions *completions;
     struct dispatch_limits limits;
     sd_event_source *expiry; /* on while a device is busy */
@@ -112,6 +113,7 @@ int dispatch_new(sd_event *event, const struct dispatch_limits *limits,
 
     if (!dispatch)
         return -ENOMEM;
+    dispatch->event = event;
     dispatch->limits = *limits;
     dispatch->presence_changed = presence_changed;
     dispatch->context = context;
@@ -217,8 +219,9 @@ static int hand_over(
 int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
         struct error *error)
 {
-    uint64_t now_us = clock_now_us();
+    uint64_t now_us = 0;
 
+    sd_event_now(dispatch->event, CLOCK_MONOTONIC, &now_us); /* of this round: costs nothing to ask for */
     if (device->lost)
         return error_set(error, -ENODEV, "%s is gone: the device was removed", device_name(device));
     work->device = device;

@@ -36,18 +36,18 @@ static int check_width(const struct region *region, struct access *access, struc
 
 static int check_range(const struct region *region, const struct access *access, struct error *error)
 {
-    uint64_t region_size = region->handle->size;
+    uint64_t size = region->handle->size;
     size_t span = access->fixed ? 1 : access->count;
     char text[NUMBER_SIZE_TEXT];
 
-    number_format_size(region_size, text);
-    if (access->offset >= region_size)
+    if (access->offset < size && span <= (size - access->offset) / access->width)
+        return 0;
+    number_format_size(size, text);
+    if (access->offset >= size)
         return error_set(error, -ERANGE, "0x%" PRIx64 " is outside %s (%s)", access->offset,
                 region_name(region), text);
-    if (span > (region_size - access->offset) / access->width)
-        return error_set(error, -ERANGE, "%zu accesses of %u bits from 0x%" PRIx64 " on end outside %s (%s)",
-                span, access->width * 8, access->offset, region_name(region), text);
-    return 0;
+    return error_set(error, -ERANGE, "%zu accesses of %u bits from 0x%" PRIx64 " on end outside %s (%s)",
+            span, access->width * 8, access->offset, region_name(region), text);
 }
 
 int operation_open_region(struct dispatch *dispatch, struct region *region, struct error *error)
@@ -140,12 +140,13 @@ static int transfer(struct operation *operation, enum operation_kind kind)
     operation->done = 0;
     while (r == 0 && operation->done < whole->count) {
         char *values = (char *)operation->values + operation->done * whole->width;
+        size_t left = whole->count - operation->done;
+        uint64_t started_us = left > slice ? clock_now_us() : 0;
         struct access part = *whole;
-        uint64_t started_us = clock_now_us();
         size_t done = 0;
 
         part.offset = access_offset(whole, operation->done);
-        part.count = whole->count - operation->done < slice ? whole->count - operation->done : slice;
+        part.count = left < slice ? left : slice;
         r = kind == OPERATION_READ ? handle->backend->read(handle, &part, values, &done)
                                    : handle->backend->write(handle, &part, values, &done);
         operation->done += done;

@@ -8,7 +8,7 @@
 
 struct error {
     int code;          /* negative errno */
-    char message[400]; /* what, on what, and what to do next */
+    char message[320]; /* what, on what, and what to do next */
 };
 
 /* Fills error, when it is not NULL, and returns code, so that a caller can `return error_set(...)`. */
