@@ -41,6 +41,7 @@ struct call {
 
     /* What handlers keep from start to completion. */
     struct operation operation;
+    void (*finish)(struct call *call);          /* answers when the operation has succeeded */
     uint64_t inline_values[CALL_INLINE_VALUES]; /* for short operations */
     void *values;                               /* for the others */
     size_t claimed_bytes;                       /* of the daemon's memory for raw transfers */

@@ -66,15 +66,11 @@ static int check_length(const struct call *call, uint64_t length, struct error *
 }
 
 /* A long answer is sent from where it was read to. */
-static void finish_get(struct operation *operation)
+static void finish_get(struct call *call)
 {
-    struct call *call = place_call(operation);
+    const struct operation *operation = &call->operation;
     size_t size = operation->access.count * operation->access.width;
 
-    if (operation->result < 0) {
-        place_fail(call, &operation->error);
-        return;
-    }
     if (call->values) {
         call->reply.data = take_ptr(call->values);
         call->reply.size = call->reply.capacity = size;
@@ -111,21 +107,14 @@ static int prepare_get(struct call *call, struct error *error)
 
 void data_get(struct call *call)
 {
-    struct error error;
-
-    if (prepare_get(call, &error) < 0 || place_start(call, &error) < 0)
-        place_fail(call, &error);
+    place_run(call, prepare_get);
 }
 
-static void finish_put(struct operation *operation)
+static void finish_put(struct call *call)
 {
-    struct call *call = place_call(operation);
+    const struct operation *operation = &call->operation;
     struct json_writer writer = json_writer(&call->reply);
 
-    if (operation->result < 0) {
-        place_fail(call, &operation->error);
-        return;
-    }
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "region", region_name(operation->region));
     json_put_hex(&writer, "offset", operation->access.offset);
@@ -150,8 +139,5 @@ static int prepare_put(struct call *call, struct error *error)
 
 void data_put(struct call *call)
 {
-    struct error error;
-
-    if (prepare_put(call, &error) < 0 || place_start(call, &error) < 0)
-        place_fail(call, &error);
+    place_run(call, prepare_put);
 }

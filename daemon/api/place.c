@@ -23,26 +23,7 @@ static int find_memory(struct call *call, struct error *error)
     return 0;
 }
 
-int place_prepare(struct call *call, enum operation_kind kind,
-        void (*completed)(struct operation *operation), struct error *error)
-{
-    struct operation *operation = &call->operation;
-    int r;
-
-    operation->kind = kind;
-    operation->completed = completed;
-    r = operation_prepare(call->daemon->dispatch, operation->region, kind, &operation->access, error);
-    if (r < 0)
-        return r;
-    return find_memory(call, error);
-}
-
-int place_start(struct call *call, struct error *error)
-{
-    return operation_start(call->daemon->dispatch, &call->operation, error);
-}
-
-void place_fail(struct call *call, const struct error *error)
+static void fail(struct call *call, const struct error *error)
 {
     const struct operation *operation = &call->operation;
 
@@ -51,4 +32,40 @@ void place_fail(struct call *call, const struct error *error)
                 access_offset(&operation->access, operation->done), operation->done);
     else
         call_fail(call, error);
+}
+
+static void complete(struct operation *operation)
+{
+    struct call *call = container_of(operation, struct call, operation);
+
+    if (operation->result < 0)
+        fail(call, &operation->error);
+    else
+        call->finish(call);
+}
+
+int place_prepare(
+        struct call *call, enum operation_kind kind, void (*finish)(struct call *call), struct error *error)
+{
+    struct operation *operation = &call->operation;
+    int r;
+
+    call->finish = finish;
+    operation->kind = kind;
+    operation->completed = complete;
+    r = operation_prepare(call->daemon->dispatch, operation->region, kind, &operation->access, error);
+    if (r < 0)
+        return r;
+    return find_memory(call, error);
+}
+
+void place_run(struct call *call, int (*prepare)(struct call *call, struct error *error))
+{
+    struct error error;
+    int r = prepare(call, &error);
+
+    if (r == 0)
+        r = operation_start(call->daemon->dispatch, &call->operation, &error);
+    if (r < 0)
+        fail(call, &error);
 }

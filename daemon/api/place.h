@@ -4,18 +4,11 @@
 
 #include "api/call.h"
 
-static inline struct call *place_call(struct operation *operation)
-{
-    return container_of(operation, struct call, operation);
-}
+/* Runs the call: prepare fills in call->operation and ends with place_prepare(); then the operation is
+ * started. What fails in between ends the call, with the place as facts as far as it is known. */
+void place_run(struct call *call, int (*prepare)(struct call *call, struct error *error));
 
-/* Checks the place that call->operation names and finds memory for its values. Returns what
- * operation_prepare() does, or -ENOMEM. */
-int place_prepare(struct call *call, enum operation_kind kind,
-        void (*completed)(struct operation *operation), struct error *error);
-
-/* Starts the prepared operation. */
-int place_start(struct call *call, struct error *error);
-
-/* Fails the call with the place as facts, as far as it is known. */
-void place_fail(struct call *call, const struct error *error);
+/* Checks the place that call->operation names and finds memory for its values. When the operation has
+ * succeeded, finish answers the call. Returns what operation_prepare() does, or -ENOMEM. */
+int place_prepare(
+        struct call *call, enum operation_kind kind, void (*finish)(struct call *call), struct error *error);

@@ -34,16 +34,12 @@ static void write_place(struct json_writer *writer, const struct operation *oper
     json_put_count(writer, "width", operation->access.width * 8);
 }
 
-static void finish_get(struct operation *operation)
+static void finish_get(struct call *call)
 {
-    struct call *call = place_call(operation);
+    const struct operation *operation = &call->operation;
     struct json_writer writer = json_writer(&call->reply);
     unsigned width = operation->access.width * 8;
 
-    if (operation->result < 0) {
-        place_fail(call, &operation->error);
-        return;
-    }
     write_place(&writer, operation);
     if (call->as_list) {
         json_put_count(&writer, "count", operation->access.count);
@@ -84,21 +80,14 @@ static int prepare_get(struct call *call, struct error *error)
 
 void registers_get(struct call *call)
 {
-    struct error error;
-
-    if (prepare_get(call, &error) < 0 || place_start(call, &error) < 0)
-        place_fail(call, &error);
+    place_run(call, prepare_get);
 }
 
-static void finish_put(struct operation *operation)
+static void finish_put(struct call *call)
 {
-    struct call *call = place_call(operation);
+    const struct operation *operation = &call->operation;
     struct json_writer writer = json_writer(&call->reply);
 
-    if (operation->result < 0) {
-        place_fail(call, &operation->error);
-        return;
-    }
     write_place(&writer, operation);
     json_put_count(&writer, "count", operation->access.count);
     json_end_object(&writer);
@@ -162,22 +151,15 @@ static int prepare_put(struct call *call, struct error *error)
 
 void registers_put(struct call *call)
 {
-    struct error error;
-
-    if (prepare_put(call, &error) < 0 || place_start(call, &error) < 0)
-        place_fail(call, &error);
+    place_run(call, prepare_put);
 }
 
-static void finish_patch(struct operation *operation)
+static void finish_patch(struct call *call)
 {
-    struct call *call = place_call(operation);
+    const struct operation *operation = &call->operation;
     struct json_writer writer = json_writer(&call->reply);
     unsigned width = operation->access.width * 8;
 
-    if (operation->result < 0) {
-        place_fail(call, &operation->error);
-        return;
-    }
     write_place(&writer, operation);
     json_put_value(&writer, "before", operation->before, width);
     json_put_value(&writer, "value", operation_get_value(operation, 0), width);
@@ -219,8 +201,5 @@ static int prepare_patch(struct call *call, struct error *error)
 
 void registers_patch(struct call *call)
 {
-    struct error error;
-
-    if (prepare_patch(call, &error) < 0 || place_start(call, &error) < 0)
-        place_fail(call, &error);
+    place_run(call, prepare_patch);
 }
