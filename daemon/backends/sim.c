@@ -162,7 +162,9 @@ static int record(
     else
         size += snprintf(line + size, sizeof(line) - (size_t)size, "0x%0*" PRIx64 "\n",
                 (int)access->width * 2, value);
-    return write(trace, line, (size_t)size) == size ? r : -EIO;
+    if (write(trace, line, (size_t)size) == size)
+        return r;
+    return errno == ENOSPC ? -ENOSPC : -EIO;
 }
 
 static int sim_read(struct backend_region *base, const struct access *access, void *values, size_t *ret_done)

@@ -79,6 +79,7 @@ void exchange_free(struct exchange *exchange)
     if (exchange->begun)
         exchange->context->active--;
     exchange->entry->deadline_us = exchange_head_deadline(exchange->call.daemon);
+    exchange->entry->answering = false;
     call_done(&exchange->call);
     free(exchange);
 }
@@ -103,6 +104,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     if (exchange->close || call->daemon->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     exchange->entry->deadline_us = body_deadline(call->daemon, size);
+    exchange->entry->answering = true;
     result = MHD_queue_response(exchange->connection, call->status, response);
 out:
     MHD_destroy_response(response);

@@ -12,20 +12,35 @@ enum { REAPER_INTERVAL_US = 1000000 };
 
 struct reaper {
     sd_event_source *timer;
+    void (*ended)(struct reaper_entry *entry, void *context);
+    void *context;
     struct reaper_entry *first;
 };
 
 static void cut(struct reaper_entry *entry)
 {
-    entry->deadline_us = 0;
     shutdown(entry->fd, SHUT_RDWR); /* the server sees the end of the stream and closes it */
+}
+
+static bool has_ended(const struct reaper_entry *entry)
+{
+    char ignored;
+    ssize_t size;
+
+    if (entry->deadline_us == 0 || entry->answering)
+        return false;
+    size = recv(entry->fd, &ignored, 1, MSG_PEEK | MSG_DONTWAIT);
+    return size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 void reaper_cut(struct reaper *reaper)
 {
     for (struct reaper_entry *entry = reaper->first; entry; entry = entry->next) {
-        if (entry->deadline_us)
-            cut(entry);
+        if (entry->deadline_us == 0)
+            continue;
+        cut(entry);
+        if (has_ended(entry))
+            reaper->ended(entry, reaper->context);
     }
 }
 
@@ -38,19 +53,24 @@ static int reap(sd_event_source *source, uint64_t usec, void *userdata)
     for (struct reaper_entry *entry = reaper->first; entry; entry = entry->next) {
         if (entry->deadline_us && now >= entry->deadline_us)
             cut(entry);
+        if (has_ended(entry))
+            reaper->ended(entry, reaper->context);
     }
     if (!reaper->first)
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
     return sd_event_source_set_time(source, now + REAPER_INTERVAL_US);
 }
 
-int reaper_new(sd_event *event, struct reaper **ret_reaper)
+int reaper_new(sd_event *event, void (*ended)(struct reaper_entry *entry, void *context), void *context,
+        struct reaper **ret_reaper)
 {
     struct reaper *reaper = calloc(1, sizeof(*reaper));
     int r;
 
     if (!reaper)
         return -ENOMEM;
+    reaper->ended = ended;
+    reaper->context = context;
     r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, REAPER_INTERVAL_US / 4, reap, reaper);
     if (r >= 0)
         r = sd_event_source_set_enabled(reaper->timer, SD_EVENT_OFF);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Absolute deadlines for requests. libmicrohttpd's own timeout is for silence, so a client that sends an
- * octet now and then would hold its connection for ever; the reaper shuts it down. */
+ * octet now and then would hold its connection for ever; the reaper shuts it down. It also finds connections
+ * whose end libmicrohttpd has missed: it waits for edges, and one that comes together with the last octets
+ * it does not see. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <systemd/sd-event.h>
@@ -12,11 +15,16 @@ struct reaper;
 /* One for each connection, owned by whoever owns the connection. */
 struct reaper_entry {
     int fd;
-    uint64_t deadline_us; /* monotonic; 0: none */
+    uint64_t deadline_us; /* monotonic; 0: none, it waits for a device */
+    bool answering;       /* an answer is on its way */
+    void *connection;     /* the owner's */
     struct reaper_entry *next, **link;
 };
 
-int reaper_new(sd_event *event, struct reaper **ret_reaper);
+/* ended is called for a connection that neither waits for a device nor gets an answer, and whose other side
+ * has closed it. */
+int reaper_new(sd_event *event, void (*ended)(struct reaper_entry *entry, void *context), void *context,
+        struct reaper **ret_reaper);
 void reaper_free(struct reaper *reaper);
 
 /* Entries are added without a deadline. */

@@ -70,6 +70,12 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     exchange_free(take_ptr(*request));
 }
 
+static void run_soon(struct endpoint *endpoint)
+{
+    if (endpoint->again) /* gone while the endpoint's last connections are closed */
+        sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
+}
+
 static void handle_connection(void *context, struct MHD_Connection *connection, void **socket_context,
         enum MHD_ConnectionNotificationCode what)
 {
@@ -78,6 +84,8 @@ static void handle_connection(void *context, struct MHD_Connection *connection, 
     struct reaper_entry *entry;
 
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        /* At its limit libmicrohttpd has stopped listening, and begins again only when it is run. */
+        run_soon(endpoint);
         if (*socket_context)
             reaper_remove(*socket_context);
         free(take_ptr(*socket_context));
@@ -92,6 +100,7 @@ static void handle_connection(void *context, struct MHD_Connection *connection, 
     }
     reaper_add(endpoint->server->reaper, entry, info->connect_fd);
     entry->deadline_us = exchange_head_deadline(endpoint->server->daemon);
+    entry->connection = connection;
     *socket_context = entry;
 }
 
@@ -157,7 +166,7 @@ static void handle_resumed(struct exchange_context *context)
 {
     struct endpoint *endpoint = container_of(context, struct endpoint, context);
 
-    sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
+    run_soon(endpoint);
 }
 
 static struct MHD_Daemon *start_http(struct endpoint *endpoint)
@@ -195,6 +204,8 @@ static int watch(struct endpoint *endpoint)
     r = sd_event_add_defer(event, &endpoint->again, handle_again, endpoint);
     if (r < 0)
         return r;
+    /* After everything else, so that one socket that has always more to do starves nobody. */
+    sd_event_source_set_priority(endpoint->again, SD_EVENT_PRIORITY_IDLE);
     return sd_event_source_set_enabled(endpoint->again, SD_EVENT_OFF);
 }
 
@@ -202,13 +213,24 @@ static void endpoint_free(struct endpoint *endpoint)
 {
     sd_event_source_disable_unref(endpoint->ready);
     sd_event_source_disable_unref(endpoint->timer);
-    sd_event_source_disable_unref(endpoint->again);
+    endpoint->again = sd_event_source_disable_unref(endpoint->again);
     if (endpoint->http) {
         MHD_quiesce_daemon(endpoint->http); /* or it would close the listening socket too */
         MHD_stop_daemon(endpoint->http);
     }
     listen_close(&endpoint->listener);
     free(endpoint);
+}
+
+/* Resuming makes libmicrohttpd read, and so find the end. */
+static void handle_ended(struct reaper_entry *entry, void *context)
+{
+    struct server *server = context;
+
+    MHD_suspend_connection(entry->connection);
+    MHD_resume_connection(entry->connection);
+    for (struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
+        run_soon(endpoint);
 }
 
 int server_new(struct daemon *daemon, struct server **ret_server, struct error *error)
@@ -219,7 +241,7 @@ int server_new(struct daemon *daemon, struct server **ret_server, struct error *
     if (!server)
         return error_set(error, -ENOMEM, "out of memory");
     server->daemon = daemon;
-    r = reaper_new(daemon->event, &server->reaper);
+    r = reaper_new(daemon->event, handle_ended, server, &server->reaper);
     if (r < 0) {
         free(server);
         return error_set(error, r, "timer: %s", strerror(-r));
@@ -245,8 +267,7 @@ int server_add(struct server *server, const struct listen_socket *listener, stru
         endpoint_free(endpoint);
         return r;
     }
-    /* It may have connections waiting already. */
-    sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
+    run_soon(endpoint); /* it may have connections waiting already */
     endpoint->next = server->endpoints;
     server->endpoints = endpoint;
     return 0;

@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A daemon to test, and clients for it: over a Unix socket, over TCP, through http.client or octet by octet."""
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+import urllib.parse
+
+START_S = 20
+STOP_S = 20
+ANSWER_S = 20
+
+PROBLEM = "urn:devreg:problem:"
+SANITIZER = re.compile(r"Sanitizer|runtime error|Assertion .* failed")
+
+
+class Place:
+    """Where a daemon listens."""
+
+    def __init__(self, kind, address, host="localhost"):
+        self.kind = kind
+        self.address = address
+        self.host = host
+
+    def __repr__(self):
+        return f"{self.kind}:{self.address}"
+
+    def connect(self, timeout=ANSWER_S):
+        connection = socket.socket(socket.AF_UNIX if self.kind == "unix" else socket.AF_INET)
+        connection.settimeout(timeout)
+        if self.kind != "unix":
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            connection.connect(self.address)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def client(self, timeout=ANSWER_S):
+        return Client(self, timeout)
+
+
+def place_of_url(url):
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(f"DEVREG_HOST={url}: expected http://ADDRESS:PORT")
+    return Place("tcp", (parts.hostname, parts.port or 80), parts.hostname)
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, place, timeout):
+        super().__init__(place.host, timeout=timeout)
+        self.place = place
+
+    def connect(self):
+        self.sock = self.place.connect(self.timeout)
+
+
+class Answer:
+    """An answer that has come in whole."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers      # names in lower case
+        self.body = body
+
+    def __repr__(self):
+        return f"<{self.status} {self.headers} {self.body[:300]!r}>"
+
+    @property
+    def json(self):
+        kind = self.headers["content-type"]
+        assert kind in ("application/json", "application/problem+json"), self
+        return json.loads(self.body)
+
+    def ok(self):
+        assert self.status == 200, self
+        return self
+
+    def problem(self, status, kind, **facts):
+        """Checks that this is the problem document (RFC 9457) of such a failure; returns it."""
+        assert self.status == status, self
+        assert self.headers["content-type"] == "application/problem+json", self
+        document = json.loads(self.body)
+        assert document["type"] == PROBLEM + kind, document
+        assert document["status"] == status, document
+        assert document["title"] and document["detail"], document
+        assert re.fullmatch(r"E[A-Z0-9]+", document["errno"]), document
+        for name, value in facts.items():
+            assert document.get(name) == value, f"{name} is not {value!r}: {document}"
+        return document
+
+
+class Client:
+    """One connection, kept as long as the daemon keeps it."""
+
+    def __init__(self, place, timeout=ANSWER_S):
+        self.place = place
+        self.connection = Connection(place, timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.connection.close()
+
+    def ask(self, method, path, body=None, kind=None, headers=None):
+        """A body that is no octets is sent as JSON. kind is its Content-Type; "" sends none."""
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            kind = "application/json" if kind is None else kind
+        sent = dict(headers or {})
+        if kind:
+            sent["Content-Type"] = kind
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):    # it answers before it has read all
+                self.connection.request(method, path, body, sent)
+            answer = self.connection.getresponse()
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            raise
+
+    def get(self, path, **options):
+        return self.ask("GET", path, **options)
+
+    def put(self, path, body, **options):
+        return self.ask("PUT", path, body, **options)
+
+    def patch(self, path, body, **options):
+        return self.ask("PATCH", path, body, **options)
+
+    def region(self, name):
+        return Region(self, name)
+
+
+def query(arguments):
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return "?" + urllib.parse.urlencode(given) if given else ""
+
+
+class Region:
+    """Registers by offset. The plain verbs expect success; those that end in _answer return whatever came."""
+
+    def __init__(self, client, name):
+        self.client = client
+        self.name = name
+        self.path = f"/v1/regions/{name}"
+
+    def register(self, offset, **arguments):
+        return f"{self.path}/registers/{offset:#x}{query(arguments)}"
+
+    def read_answer(self, offset, **arguments):
+        return self.client.get(self.register(offset, **arguments))
+
+    def read(self, offset, width=None):
+        return int(self.read_answer(offset, width=width).ok().json["value"], 16)
+
+    def read_many(self, offset, count, width=None):
+        answer = self.read_answer(offset, width=width, count=count).ok().json
+        assert answer["count"] == count == len(answer["values"])
+        return [int(value, 16) for value in answer["values"]]
+
+    def write_answer(self, offset, value, width=None):
+        return self.client.put(self.register(offset, width=width), {"value": f"{value:#x}"})
+
+    def write(self, offset, value, width=None):
+        return self.write_answer(offset, value, width).ok().json
+
+    def write_many_answer(self, offset, values, width=None):
+        return self.client.put(self.register(offset, width=width), {"values": [f"{value:#x}" for value in values]})
+
+    def patch_answer(self, offset, mask, value, width=None):
+        return self.client.patch(self.register(offset, width=width), {"mask": f"{mask:#x}", "value": f"{value:#x}"})
+
+    def patch(self, offset, mask, value, width=None):
+        """Returns the register's value before and the one that was written."""
+        answer = self.patch_answer(offset, mask, value, width).ok().json
+        return int(answer["before"], 16), int(answer["value"], 16)
+
+    def get_data_answer(self, offset, length, **arguments):
+        return self.client.get(f"{self.path}/data{query({'offset': hex(offset), 'length': length, **arguments})}")
+
+    def get_data(self, offset, length, **arguments):
+        answer = self.get_data_answer(offset, length, **arguments).ok()
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert len(answer.body) == length
+        return answer.body
+
+    def put_data_answer(self, offset, octets, **arguments):
+        return self.client.put(f"{self.path}/data{query({'offset': hex(offset), **arguments})}", octets,
+                               kind="application/octet-stream")
+
+    def put_data(self, offset, octets, **arguments):
+        answer = self.put_data_answer(offset, octets, **arguments).ok().json
+        assert answer["length"] == len(octets)
+        return answer
+
+
+# Octet by octet
+
+def receive_answers(connection, count=None, timeout=ANSWER_S, head_only=False):
+    """Answers as they come: `count` of them, or all until the daemon closes. Returns (answers, closed, left over)."""
+    answers, data, closed = [], b"", False
+    limit = time.monotonic() + timeout
+    while count is None or len(answers) < count:
+        answer, data = take_answer(data, head_only)
+        if answer:
+            answers.append(answer)
+            continue
+        connection.settimeout(max(0.001, limit - time.monotonic()))
+        try:
+            piece = connection.recv(65536)
+        except TimeoutError:
+            break
+        except ConnectionError:
+            piece = b""
+        if not piece:
+            closed = True
+            break
+        data += piece
+    return answers, closed, data
+
+
+def take_answer(data, head_only=False):
+    head, found, rest = data.partition(b"\r\n\r\n")
+    if not found:
+        return None, data
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    status = int(lines[0].split(" ")[1])
+    size = 0 if head_only or status < 200 else int(headers.get("content-length", 0))
+    if len(rest) < size:
+        return None, data
+    return Answer(status, headers, rest[:size]), rest[size:]
+
+
+def exchange(place, octets, timeout=ANSWER_S, half_close=False, count=None):
+    """Sends the octets on a new connection and returns what receive_answers() does."""
+    with place.connect(timeout) as connection:
+        with contextlib.suppress(ConnectionError):      # it may close before it has read all
+            connection.sendall(octets)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        return receive_answers(connection, count, timeout)
+
+
+def wait_until_read(connection, timeout=5):
+    """Until the daemon has taken what was sent. Only a Unix socket can tell; TCP gets a moment."""
+    if connection.family != socket.AF_UNIX:
+        time.sleep(0.001)
+        return
+    limit = time.monotonic() + timeout
+    while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0\0\0\0"))[0]:
+        assert time.monotonic() < limit, "the daemon does not read"
+        time.sleep(0)
+
+
+def wait_for(condition, what, timeout=10):
+    limit = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < limit, f"{what}: not within {timeout} s"
+        time.sleep(0.01)
+
+
+# The daemon
+
+def program():
+    return os.path.abspath(os.environ["DEVREGD"])
+
+
+class Daemon:
+    """A devregd with a folder of its own, below a short path because a socket's path is short."""
+
+    def __init__(self, config=None, arguments=(), environment=None, wrapper=(), listen=("127.0.0.1:0",), socket=True,
+                 folder=None):
+        self.own_folder = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="devreg-")
+        self.socket = os.path.join(self.folder, "socket")
+        self.log_path = os.path.join(self.folder, f"log.{time.monotonic_ns()}")
+        self.process = None
+        self.stopped = None
+        command = [*wrapper, program(), *arguments]
+        if config is not None:
+            path = os.path.join(self.folder, "devregd.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            command += ["--config", path]
+        if socket:
+            command += ["--socket", self.socket]
+        for address in listen:
+            command += ["--listen", address]
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                            env={**os.environ, **(environment or {})})
+        self.places = []
+
+    def __enter__(self):
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            self.clear()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if self.process.poll() is None and self.stopped is None:
+                self.stop()
+            elif self.stopped is None:
+                assert kind is not None, f"the daemon ended by itself with {self.process.returncode}:\n{self.log()}"
+        finally:
+            self.kill()
+            self.clear()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_ready(self):
+        def ready():
+            assert self.process.poll() is None, f"devregd ended with {self.process.returncode}:\n{self.log()}"
+            lines = re.findall(r"^(?:<\d>)?(?:devregd: )?listening on (\S+)$", self.log(), re.MULTILINE)
+            wanted = sum(word in ("--socket", "--listen") for word in self.process.args)
+            return lines if len(lines) >= wanted else None
+
+        for name in wait_for(ready, "devregd listens", START_S):
+            if name.startswith("/"):
+                self.places.append(Place("unix", name))
+            else:
+                host, _, port = name.rpartition(":")
+                self.places.append(Place("tcp", (host, int(port)), host))
+        with self.client() as client:
+            client.get("/healthz").ok()
+
+    def place(self, kind="unix"):
+        return next(place for place in self.places if place.kind == kind)
+
+    def client(self, kind=None, timeout=ANSWER_S):
+        return (self.place(kind) if kind else self.places[0]).client(timeout)
+
+    def check_log(self):
+        assert not SANITIZER.search(self.log()), self.log()
+
+    def wait(self, timeout=STOP_S):
+        """Waits for its end; returns the exit status."""
+        try:
+            self.stopped = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"devregd does not end within {timeout} s:\n{self.log()}") from None
+        self.check_log()
+        return self.stopped
+
+    def send_signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM, timeout=STOP_S):
+        """Ends it as an administrator does; it must end well."""
+        self.send_signal(number)
+        status = self.wait(timeout)
+        assert status == 0, f"devregd ended with {status}:\n{self.log()}"
+        return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def clear(self):
+        if self.own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def settled_descriptors(self):
+        """Their number once connections that have just ended are closed here too."""
+        numbers = [self.descriptors()]
+
+        def settled():
+            time.sleep(0.05)
+            numbers.append(self.descriptors())
+            return numbers[-3:] == numbers[-1:] * 3
+        wait_for(settled, "no connection comes or goes")
+        return numbers[-1]
+
+    def busy_seconds(self, period):
+        """How much of a processor it takes in a while."""
+        def used():
+            with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
+                fields = file.read().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        before = used()
+        time.sleep(period)
+        return used() - before
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def sim(model, name, trace=None, path=None, **region):
+    """A simulated board's entry in a configuration."""
+    device = {"name": name, "model": model, "regions": [{"name": name, **region}]}
+    if trace:
+        device["trace"] = trace
+    if path:
+        device["path"] = path
+    return device
+
+
+ACCESS = re.compile(r"([RW]) (\d+) (0x[0-9a-f]+) (0x[0-9a-f]+|fault)")
+
+
+class TraceFile:
+    """The accesses that a simulated board saw, as (kind, width, offset, value); value is None for a fault."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @contextlib.contextmanager
+    def record(self):
+        """Gives a list that is filled in at the end of the block."""
+        accesses = []
+        start = os.path.getsize(self.path)
+        yield accesses
+        with open(self.path, encoding="ascii") as file:
+            file.seek(start)
+            for line in file.read().splitlines():
+                kind, width, offset, value = ACCESS.fullmatch(line).groups()
+                accesses.append((kind, int(width), int(offset, 16), None if value == "fault" else int(value, 16)))
+
+
+def places(accesses):
+    """The accesses without their values."""
+    return [access[:3] for access in accesses]

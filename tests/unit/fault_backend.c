@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See fault_backend.h. The description is part of struct fault, which is how a device finds its orders. */
+#include "fault_backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+
+struct fault_handle {
+    struct backend_device base;
+    struct fault *fault;
+};
+
+struct fault_region {
+    struct backend_region base;
+    struct fault *fault;
+};
+
+static void enter(struct fault *fault)
+{
+    int inside = atomic_fetch_add(&fault->inside, 1) + 1;
+
+    if (inside > atomic_load(&fault->most_inside))
+        atomic_store(&fault->most_inside, inside);
+}
+
+static void leave(struct fault *fault)
+{
+    atomic_fetch_sub(&fault->inside, 1);
+}
+
+static int usable(struct error *error)
+{
+    (void)error;
+    return 0;
+}
+
+static int device_open(const struct device_description *description, struct backend_device **ret_device,
+        struct error *error)
+{
+    struct fault *fault = container_of(description, struct fault, description);
+    struct fault_handle *handle;
+    int r = atomic_load(&fault->open_result);
+
+    if (r < 0)
+        return error_set(error, r, "it was told not to open");
+    handle = calloc(1, sizeof(*handle));
+    assert_non_null(handle);
+    handle->fault = fault;
+    strcpy(handle->base.address, "fault-0");
+    atomic_fetch_add(&fault->opened, 1);
+    *ret_device = &handle->base;
+    return 0;
+}
+
+static void device_close(struct backend_device *device)
+{
+    struct fault_handle *handle = container_of(device, struct fault_handle, base);
+
+    enter(handle->fault);
+    atomic_fetch_add(&handle->fault->closed, 1);
+    leave(handle->fault);
+    free(handle);
+}
+
+static bool device_present(struct backend_device *device)
+{
+    struct fault *fault = container_of(device, struct fault_handle, base)->fault;
+
+    atomic_fetch_add(&fault->presence_asked, 1);
+    return atomic_load(&fault->present);
+}
+
+static int region_open(struct backend_device *device, const struct region_description *description,
+        struct backend_region **ret_region, struct error *error)
+{
+    struct fault *fault = container_of(device, struct fault_handle, base)->fault;
+    struct fault_region *region;
+    int r = atomic_load(&fault->region_result[description - fault->regions]);
+
+    if (r < 0)
+        return error_set(error, r, "its window was told not to open");
+    region = calloc(1, sizeof(*region));
+    assert_non_null(region);
+    region->fault = fault;
+    region->base.type = REGION_MMIO;
+    region->base.size = FAULT_SIZE;
+    region->base.address = fault->address;
+    region->base.widths = fault->widths;
+    region->base.slow = fault->slow;
+    atomic_fetch_add(&fault->regions_opened, 1);
+    *ret_region = &region->base;
+    return 0;
+}
+
+static void region_close(struct backend_region *base)
+{
+    struct fault_region *region = container_of(base, struct fault_region, base);
+
+    enter(region->fault);
+    atomic_fetch_add(&region->fault->regions_closed, 1);
+    leave(region->fault);
+    free(region);
+}
+
+static void block(struct fault *fault)
+{
+    if (!atomic_load(&fault->blocking))
+        return;
+    sem_post(&fault->entered);
+    while (sem_wait(&fault->gate) < 0 && errno == EINTR)
+        continue;
+}
+
+static int access_memory(struct fault *fault, const struct access *access, uint8_t *values,
+        const uint8_t *stored, int result, size_t *ret_done)
+{
+    for (*ret_done = 0; *ret_done < access->count; (*ret_done)++) {
+        uint8_t *register_octets = fault->memory + access_offset(access, *ret_done);
+
+        if (result < 0 && access_offset(access, *ret_done) >= fault->fault_offset)
+            return result;
+        if (stored)
+            memcpy(register_octets, stored + *ret_done * access->width, access->width);
+        else
+            memcpy(values + *ret_done * access->width, register_octets, access->width);
+    }
+    return 0;
+}
+
+static int fault_read(
+        struct backend_region *base, const struct access *access, void *values, size_t *ret_done)
+{
+    struct fault *fault = container_of(base, struct fault_region, base)->fault;
+    int r;
+
+    enter(fault);
+    block(fault);
+    atomic_fetch_add(&fault->reads, 1);
+    r = access_memory(fault, access, values, NULL, atomic_load(&fault->read_result), ret_done);
+    leave(fault);
+    return r;
+}
+
+static int fault_write(
+        struct backend_region *base, const struct access *access, const void *values, size_t *ret_done)
+{
+    struct fault *fault = container_of(base, struct fault_region, base)->fault;
+    int r;
+
+    enter(fault);
+    block(fault);
+    atomic_fetch_add(&fault->writes, 1);
+    r = access_memory(fault, access, NULL, values, atomic_load(&fault->write_result), ret_done);
+    leave(fault);
+    return r;
+}
+
+#define OPERATIONS                                                                                          \
+    .summary = "a device that does what a test says", .device_takes = UINT32_MAX,                           \
+    .region_takes = UINT32_MAX, .usable = usable, .device_open = device_open, .device_close = device_close, \
+    .device_present = device_present, .region_open = region_open, .region_close = region_close,             \
+    .read = fault_read, .write = fault_write
+
+const struct backend fault_backend = {.name = "fault", OPERATIONS};
+const struct backend fault_backend_revocable = {.name = "revocable", .revocable = true, OPERATIONS};
+
+void fault_init(struct fault *fault, size_t regions)
+{
+    memset(fault, 0, sizeof(*fault));
+    fault->description.name = (char *)"fault";
+    fault->description.regions = fault->regions;
+    fault->description.region_count = regions;
+    fault->regions[0].name = (char *)"fault";
+    fault->regions[1].name = (char *)"other";
+    fault->widths = 1 | 2 | 4 | 8;
+    fault->address = ADDRESS_UNKNOWN;
+    atomic_store(&fault->present, true);
+    sem_init(&fault->entered, 0, 0);
+    sem_init(&fault->gate, 0, 0);
+}
+
+void fault_done(struct fault *fault)
+{
+    test_that(atomic_load(&fault->opened) == atomic_load(&fault->closed),
+            "it was opened %u times, closed %u", atomic_load(&fault->opened), atomic_load(&fault->closed));
+    test_that(atomic_load(&fault->regions_opened) == atomic_load(&fault->regions_closed),
+            "regions were opened %u times, closed %u", atomic_load(&fault->regions_opened),
+            atomic_load(&fault->regions_closed));
+    test_that(atomic_load(&fault->most_inside) <= 1, "%d calls were made to one device at once",
+            atomic_load(&fault->most_inside));
+    sem_destroy(&fault->entered);
+    sem_destroy(&fault->gate);
+}
+
+void fault_device(struct fault *fault, const struct backend *backend, struct device *device)
+{
+    *device = (struct device){.description = &fault->description, .backend = backend};
+    device->region_count = fault->description.region_count;
+    device->regions = calloc(device->region_count, sizeof(*device->regions));
+    assert_non_null(device->regions);
+    for (size_t i = 0; i < device->region_count; i++) {
+        device->regions[i].device = device;
+        device->regions[i].description = &fault->regions[i];
+    }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device that does what a test says: opens or not, answers, faults or vanishes, takes its time. It stands
+ * behind a backend of its own, so what is tested above it is the same as for real ones. */
+#pragma once
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "backends/backend.h"
+#include "core/device.h"
+#include "test.h"
+
+enum {
+    FAULT_REGIONS = 2,
+    FAULT_SIZE = 256, /* octets of each region */
+};
+
+struct fault {
+    /* What it is; both regions are windows of one memory. */
+    struct device_description description;
+    struct region_description regions[FAULT_REGIONS];
+    uint8_t memory[FAULT_SIZE];
+    width_set widths;
+    uint64_t address;
+    bool slow;
+
+    /* What happens: 0 or a negative errno. */
+    atomic_int open_result;
+    atomic_int region_result[FAULT_REGIONS];
+    atomic_int read_result, write_result; /* of accesses from fault_offset on */
+    uint64_t fault_offset;                /* changed only while nothing is under way */
+    atomic_bool present;
+    atomic_bool blocking; /* each vector waits for a post of `gate` */
+    sem_t entered, gate;
+
+    /* What happened. */
+    atomic_uint opened, closed, regions_opened, regions_closed, reads, writes, presence_asked;
+    atomic_int inside, most_inside; /* calls at one time */
+};
+
+extern const struct backend fault_backend;
+extern const struct backend fault_backend_revocable; /* as one whose mappings the kernel takes back */
+
+/* A device that is well, with one region of the name "fault"; `regions` can be raised to two, "fault" and
+ * "other". */
+void fault_init(struct fault *fault, size_t regions);
+void fault_done(struct fault *fault);
+
+/* A core device of it. Release with device_done(). */
+void fault_device(struct fault *fault, const struct backend *backend, struct device *device);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* core/daemon.c: the budget for raw transfers. */
+#include "test.h"
+
+#include <errno.h>
+
+#include "core/daemon.h"
+
+static void test_budget(void **state)
+{
+    struct daemon daemon = {.limits = {.data_total_bytes = 100}};
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(daemon_claim_data(&daemon, 60, &error), 0);
+    assert_int_equal(daemon_claim_data(&daemon, 40, &error), 0);
+    assert_int_equal(daemon_claim_data(&daemon, 0, &error), 0);
+    check_error(daemon_claim_data(&daemon, 1, &error), -EAGAIN, &error, "too much raw data");
+    daemon_return_data(&daemon, 40);
+    assert_int_equal(daemon_claim_data(&daemon, 41, &error), -EAGAIN);
+    assert_int_equal(daemon_claim_data(&daemon, UINT64_MAX, &error), -EAGAIN);
+    assert_int_equal(daemon_claim_data(&daemon, 40, &error), 0);
+    daemon_return_data(&daemon, 100);
+    assert_true(daemon.data_bytes_in_use == 0);
+}
+
+static void test_default_limits(void **state)
+{
+    (void)state;
+    assert_true(limits_default.data_bytes <= limits_default.data_total_bytes);
+    assert_true(limits_default.json_body_bytes == 64 * 1024);
+    assert_true(limits_default.connections && limits_default.values && limits_default.queue &&
+                limits_default.device_seconds && limits_default.idle_seconds &&
+                limits_default.request_seconds);
+    assert_true(limits_default.queue < limits_default.connections); /* one device must not block them all */
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_budget),
+            cmocka_unit_test(test_default_limits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
