@@ -461,8 +461,17 @@ static void take_limits(struct config_reader *reader, const json_t *value, void 
 
 #define CONFIG(key) offsetof(struct config, key)
 
-/* A fragment has the first of these alone. */
+/* Editors check a file against the schema that it names; the daemon has it built in. */
+static void take_schema(struct config_reader *reader, const json_t *value, void *field)
+{
+    (void)field;
+    if (!json_is_string(value))
+        config_report(reader, false, "expected the schema's address");
+}
+
+/* A fragment has the first two of these alone. */
 static const struct key file_keys[] = {
+        {"$schema", take_schema, 0, 0},
         {"devices", take_devices, CONFIG(devices), 0},
         {"listen", take_listen, CONFIG(listen), 0},
         {"limits", take_limits, CONFIG(limits), 0},
@@ -485,7 +494,7 @@ void config_file_read(struct config_reader *reader)
     if (!document) {
         report_malformed(reader, &where);
     } else {
-        read_object(reader, document, file_keys, reader->fragment ? 1 : ELEMENTS(file_keys), reader->config,
+        read_object(reader, document, file_keys, reader->fragment ? 2 : ELEMENTS(file_keys), reader->config,
                 &bits);
     }
     json_decref(document);

@@ -80,9 +80,10 @@ int json_body_value(
 
         if (number < 0)
             return error_set(error, -EINVAL, "%s is negative: registers hold unsigned values", what);
-        if (number > INT64_C(1) << 53)
+        if (number >= INT64_C(1) << 53)
             return error_set(error, -EINVAL,
-                    "%s is a JSON number above 2^53, which many programs round: send it as a string", what);
+                    "%s is a JSON number of 2^53 or more, which many programs round: send it as a string",
+                    what);
         *ret_value = (uint64_t)number;
     } else if (json_is_string(value)) {
         r = strlen(json_string_value(value)) == json_string_length(value)

@@ -41,16 +41,16 @@ static bool is_loopback(const union address *address)
     return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
-static int parse_host(const char *host, uint16_t port, union address *ret_address)
+static int parse_host(const char *host, bool bracketed, uint16_t port, union address *ret_address)
 {
     union address address = {0};
 
     if (strcmp(host, "localhost") == 0)
         host = "127.0.0.1";
-    if (inet_pton(AF_INET, host, &address.v4.sin_addr) == 1) {
+    if (!bracketed && inet_pton(AF_INET, host, &address.v4.sin_addr) == 1) {
         address.v4.sin_family = AF_INET;
         address.v4.sin_port = htons(port);
-    } else if (inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1) {
+    } else if (bracketed && inet_pton(AF_INET6, host, &address.v6.sin6_addr) == 1) {
         address.v6.sin6_family = AF_INET6;
         address.v6.sin6_port = htons(port);
     } else {
@@ -65,16 +65,17 @@ static int parse_address(const char *text, union address *ret_address, struct er
     const char *colon = strrchr(text, ':');
     char host[64];
     size_t length = colon ? (size_t)(colon - text) : 0;
+    bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
     uint64_t port;
 
-    if (!colon || length == 0 || length >= sizeof(host) || number_parse(colon + 1, &port) < 0 ||
-            port > 65535)
+    if (length == 0 || length >= sizeof(host) || colon[1 + strspn(colon + 1, "0123456789")] ||
+            number_parse(colon + 1, &port) < 0 || port > 65535)
         goto malformed;
-    if (text[0] == '[' && text[length - 1] == ']')
+    if (bracketed)
         snprintf(host, sizeof(host), "%.*s", (int)length - 2, text + 1);
     else
         snprintf(host, sizeof(host), "%.*s", (int)length, text);
-    if (parse_host(host, (uint16_t)port, ret_address) == 0)
+    if (parse_host(host, bracketed, (uint16_t)port, ret_address) == 0)
         return 0;
 malformed:
     return error_set(error, -EINVAL,

@@ -186,7 +186,8 @@ static void test_fragments(void **state)
     expect_problem(
             fixture, NULL, 2, "devices.d/60.json:1:23: /devices/0/name: the device name is taken already");
     test_write_text(test_path(fragments, "60.json"), "{\"listen\": [\"/x\"]}");
-    expect_problem(fixture, NULL, 1, "devices.d/60.json:1:2: /listen: unknown key: expected one of devices");
+    expect_problem(fixture, NULL, 1,
+            "devices.d/60.json:1:2: /listen: unknown key: expected one of $schema, devices");
     /* A broken main file hides nothing of the fragments. */
     expect_problem(fixture, "{", 2, "devices.d/60.json:1:2: /listen: unknown key");
 }
