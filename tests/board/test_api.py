@@ -306,7 +306,7 @@ def test_bodies_that_are_malformed(client, body):
 @pytest.mark.parametrize("body", [
     {}, {"mask": "0x1"}, {"value": "0x1"}, {"mask": None, "value": "0x1"}, {"mask": "0x1", "value": None},
     {"mask": -1, "value": 0}, {"mask": "x", "value": 0}, {"mask": 1, "value": 2}, {"mask": 1, "value": 1, "values": [1]},
-    {"mask": [1], "value": [1]}, {"mask": 2**53 + 2, "value": 0},
+    {"mask": [1], "value": [1]}, {"mask": 2**53, "value": 0},
 ])
 def test_patch_bodies_that_are_malformed(client, body):
     client.patch(REGISTER + "?width=64", body).problem(400, "malformed")
@@ -317,7 +317,7 @@ def test_patch_bodies_that_are_malformed(client, body):
     (16, "0xffff", True), (16, "0x10000", False), (16, 65536, False),
     (32, "0xffffffff", True), (32, "4294967295", True), (32, "0x100000000", False), (32, 4294967296, False),
     (64, "0xffffffffffffffff", True), (64, "18446744073709551615", True), (64, "0x10000000000000000", False),
-    (64, "18446744073709551616", False), (64, 2**53 - 1, True), (64, 2**53, True), (64, "0x" + "f" * 1000, False),
+    (64, "18446744073709551616", False), (64, 2**53 - 1, True), (64, "0x" + "f" * 1000, False),
 ])
 def test_values_and_widths(ram, width, value, good):
     ram.write(0x40, 0x77, width)
