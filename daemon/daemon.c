@@ -27,6 +27,9 @@ enum {
      * slow clients cut off. A device access that has not returned after the second time is left behind. */
     DRAIN_US = 3000000,
     STUCK_US = 3000000,
+
+    /* What a thread that has nothing to do needs to notice that it is to end, on a busy machine. */
+    WAKE_MS = 1000,
 };
 
 struct run {
@@ -254,7 +257,7 @@ static int serve(struct run *run, const struct options *options, struct config *
 static int stop_device(struct run *run, struct device *device)
 {
     dispatch_cancel(device);
-    if (!dispatch_stop(device, run->refusing ? 0 : STUCK_US / 1000))
+    if (!dispatch_stop(device, run->refusing ? WAKE_MS : STUCK_US / 1000))
         run->stuck = true;
     return 0;
 }
