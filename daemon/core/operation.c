@@ -245,8 +245,10 @@ static void run(struct work *work)
     struct operation *operation = container_of(work, struct operation, work);
 
     operation->result = runs[operation->kind](operation);
-    if (operation->result < 0)
+    if (operation->result < 0) {
+        work->accesses = operation->done + 1; /* what the time that it took was for */
         describe_failure(operation);
+    }
 }
 
 static void done(struct work *work)
