@@ -4,6 +4,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,11 +57,24 @@ void call_answer_json(struct call *call)
     call_answer(call, 200, "application/json");
 }
 
+const char *call_request_id(const struct call *call, char id[CALL_REQUEST_ID_SIZE])
+{
+    snprintf(id, CALL_REQUEST_ID_SIZE, "%016" PRIx64 "-%" PRIx64, call->daemon->identity, call->request);
+    return id;
+}
+
 static void fail(struct call *call, const struct error *error, const char *region, const uint64_t *offset,
         size_t done)
 {
+    char id[CALL_REQUEST_ID_SIZE];
+    const struct problem_facts facts = {.region = region,
+            .offset = offset,
+            .done = done,
+            .request = call_request_id(call, id),
+            .blocking = call->blocking};
+
     buffer_done(&call->reply);
-    problem_write(&call->reply, error, region, offset, done);
+    problem_write(&call->reply, error, &facts);
     if (error->code == -EFAULT)
         call->daemon->counters.bus_faults++;
     if (buffer_failed(&call->reply))
@@ -82,6 +97,7 @@ void call_done(struct call *call)
 {
     daemon_return_data(call->daemon, call->claimed_bytes);
     call->claimed_bytes = 0;
+    principal_unref(&call->daemon->accounts, take_ptr(call->principal));
     free(call->values);
     call->values = NULL;
     buffer_done(&call->body);

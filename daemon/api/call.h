@@ -11,6 +11,7 @@
 #include "util/buffer.h"
 
 struct route;
+struct reservation;
 
 enum {
     CALL_PARAMETERS = 2, /* in a path */
@@ -31,6 +32,12 @@ struct call {
     size_t argument_count;
     struct buffer body;
 
+    /* Who asks, settled before the body was read; the call has a reference. */
+    struct principal *principal;
+    const char *peer;        /* from where, for the audit */
+    const char *reservation; /* the id that the request must hold to be valid; NULL: it named none */
+    uint64_t request;        /* its number; call_request_id() makes the text */
+
     unsigned status; /* 0 until it is answered */
     const char *content_type;
     struct buffer reply;
@@ -47,7 +54,14 @@ struct call {
     size_t claimed_bytes;                       /* of the daemon's memory for raw transfers */
     bool placed;                                /* region and offset are known */
     bool as_list;                               /* the answer is a list even of one value */
+
+    const struct reservation *blocking; /* for the facts of a 423; valid until the loop goes on */
 };
+
+enum { CALL_REQUEST_ID_SIZE = 40 };
+
+/* The request's id, unique for all daemons: a random number of this daemon's and the request's. */
+const char *call_request_id(const struct call *call, char id[CALL_REQUEST_ID_SIZE]);
 
 /* Checks the query's arguments against the route and calls its handler. */
 void call_run(struct call *call);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/json_writer.h"
 
 static const struct problem {
@@ -14,6 +15,7 @@ static const struct problem {
     const char *title;
 } problems[] = {
         {-EINVAL, 400, "malformed", "Malformed request"},
+        {-EKEYREJECTED, 401, "unauthenticated", "Not authenticated"},
         {-EPERM, 403, "denied", "Not permitted"},
         {-ENOENT, 404, "not-found", "Not found"},
         {-ENOSYS, 405, "method", "Method not allowed"},
@@ -23,7 +25,10 @@ static const struct problem {
         {-EMSGSIZE, 413, "too-large", "Too large"},
         {-EPROTOTYPE, 415, "media-type", "Unsupported media type"},
         {-ERANGE, 416, "outside-region", "Outside the region"},
+        {-EHOSTUNREACH, 421, "misdirected", "Misdirected request"},
         {-EOPNOTSUPP, 422, "not-allowed", "Not allowed by the register"},
+        {-EUSERS, 423, "reserved", "Reserved by another"},
+        {-EDQUOT, 429, "over-limit", "Over a limit of this principal's"},
         {-EFAULT, 502, "bus-fault", "Bus fault"},
         {-EAGAIN, 503, "busy", "Busy"},
         {-ENOMEM, 503, "busy", "Busy"},
@@ -46,8 +51,22 @@ unsigned problem_status(int code)
     return find_problem(code)->status;
 }
 
-void problem_write(struct buffer *reply, const struct error *error, const char *region,
-        const uint64_t *offset, size_t done)
+/* Who has what was asked for, and for how long: enough to go and ask. */
+static void write_blocking(struct json_writer *writer, const struct reservation *reservation)
+{
+    uint64_t now_us = clock_boottime_us();
+    uint64_t left_us = reservation->until_us > now_us ? reservation->until_us - now_us : 0;
+
+    json_put_string(writer, "reservation", reservation->id);
+    json_put_string(writer, "holder", reservation->holder);
+    json_put_count(writer, "until_seconds", (left_us + 999999) / 1000000);
+    if (reservation->note[0])
+        json_put_string(writer, "note", reservation->note);
+    if (reservation->contact[0])
+        json_put_string(writer, "contact", reservation->contact);
+}
+
+void problem_write(struct buffer *reply, const struct error *error, const struct problem_facts *facts)
 {
     const struct problem *problem = find_problem(error->code);
     struct json_writer writer = json_writer(reply);
@@ -60,12 +79,16 @@ void problem_write(struct buffer *reply, const struct error *error, const char *
     json_put_count(&writer, "status", problem->status);
     json_put_string(&writer, "detail", error->message);
     json_put_string(&writer, "errno", strerrorname_np(-error->code));
-    if (region)
-        json_put_string(&writer, "region", region);
-    if (offset)
-        json_put_hex(&writer, "offset", *offset);
-    if (done)
-        json_put_count(&writer, "done", done);
+    if (facts->request)
+        json_put_string(&writer, "request", facts->request);
+    if (facts->region)
+        json_put_string(&writer, "region", facts->region);
+    if (facts->offset)
+        json_put_hex(&writer, "offset", *facts->offset);
+    if (facts->done)
+        json_put_count(&writer, "done", facts->done);
+    if (facts->blocking)
+        write_blocking(&writer, facts->blocking);
     json_end_object(&writer);
     buffer_append_char(reply, '\n');
 }

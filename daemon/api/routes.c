@@ -8,35 +8,34 @@
 #define REGISTER "/v1/regions/{region}/registers/{register}"
 
 const struct route routes[] = {
-        {"GET", "/healthz", 1, PERMISSION_NONE, BODY_NONE, "", status_get_health,
+        {"GET", "/healthz", 1, PERMISSION_NONE, TARGET_NONE, "health", BODY_NONE, "", status_get_health,
                 "Whether the daemon is alive"},
-        {"GET", "/v1", 1, PERMISSION_LIST, BODY_NONE, "", routes_list, "What the API offers"},
-        {"GET", "/v1/status", 2, PERMISSION_LIST, BODY_NONE, "", status_get,
+        {"GET", "/v1", 1, PERMISSION_LIST, TARGET_NONE, "list", BODY_NONE, "", routes_list,
+                "What the API offers"},
+        {"GET", "/v1/status", 2, PERMISSION_LIST, TARGET_NONE, "list", BODY_NONE, "", status_get,
                 "Version, limits, counters, backends"},
-        {"GET", "/v1/devices", 2, PERMISSION_LIST, BODY_NONE, "", devices_list, "All devices"},
-        {"GET", "/v1/devices/{device}", 3, PERMISSION_LIST, BODY_NONE, "", devices_get, "One device"},
-        {"GET", "/v1/regions", 2, PERMISSION_LIST, BODY_NONE, "", regions_list, "All regions"},
-        {"GET", "/v1/regions/{region}", 3, PERMISSION_LIST, BODY_NONE, "", regions_get, "One region"},
-        {"GET", REGISTER, 5, PERMISSION_READ, BODY_NONE, "width count", registers_get,
+        {"GET", "/v1/devices", 2, PERMISSION_LIST, TARGET_NONE, "list", BODY_NONE, "", devices_list,
+                "All devices"},
+        {"GET", "/v1/devices/{device}", 3, PERMISSION_LIST, TARGET_DEVICE, "list", BODY_NONE, "",
+                devices_get, "One device"},
+        {"GET", "/v1/regions", 2, PERMISSION_LIST, TARGET_NONE, "list", BODY_NONE, "", regions_list,
+                "All regions"},
+        {"GET", "/v1/regions/{region}", 3, PERMISSION_LIST, TARGET_REGION, "list", BODY_NONE, "",
+                regions_get, "One region"},
+        {"GET", REGISTER, 5, PERMISSION_READ, TARGET_REGION, "read", BODY_NONE, "width count", registers_get,
                 "Reads one register, or count consecutive ones"},
-        {"PUT", REGISTER, 5, PERMISSION_WRITE, BODY_JSON, "width", registers_put,
+        {"PUT", REGISTER, 5, PERMISSION_WRITE, TARGET_REGION, "write", BODY_JSON, "width", registers_put,
                 "Writes one register ({\"value\"}), or consecutive ones ({\"values\"})"},
-        {"PATCH", REGISTER, 5, PERMISSION_WRITE, BODY_JSON, "width", registers_patch,
+        {"PATCH", REGISTER, 5, PERMISSION_WRITE, TARGET_REGION, "modify", BODY_JSON, "width",
+                registers_patch,
                 "Changes the bits of one register that a mask selects ({\"mask\", \"value\"}), atomically"},
-        {"GET", "/v1/regions/{region}/data", 4, PERMISSION_READ, BODY_NONE, "offset length width fixed",
-                data_get, "Reads raw octets, with fixed=1 all from one offset"},
-        {"PUT", "/v1/regions/{region}/data", 4, PERMISSION_WRITE, BODY_OCTETS, "offset width fixed",
-                data_put, "Writes raw octets, with fixed=1 all to one offset"},
+        {"GET", "/v1/regions/{region}/data", 4, PERMISSION_READ, TARGET_REGION, "read", BODY_NONE,
+                "offset length width fixed", data_get, "Reads raw octets, with fixed=1 all from one offset"},
+        {"PUT", "/v1/regions/{region}/data", 4, PERMISSION_WRITE, TARGET_REGION, "write", BODY_OCTETS,
+                "offset width fixed", data_put, "Writes raw octets, with fixed=1 all to one offset"},
 };
 
 const size_t route_count = ELEMENTS(routes);
-
-const char *permission_name(enum permission permission)
-{
-    static const char *const names[] = {"none", "list", "read", "write"};
-
-    return names[permission];
-}
 
 void routes_list(struct call *call)
 {

@@ -4,12 +4,13 @@
 #pragma once
 
 #include "api/call.h"
+#include "core/permission.h"
 
-enum permission {
-    PERMISSION_NONE, /* open to whoever can connect */
-    PERMISSION_LIST,
-    PERMISSION_READ,
-    PERMISSION_WRITE,
+/* What the permission is needed for. */
+enum target {
+    TARGET_NONE,   /* nothing in particular: having it anywhere will do */
+    TARGET_REGION, /* the region that the path's first parameter names */
+    TARGET_DEVICE, /* any region of the device that it names */
 };
 
 enum body_kind {
@@ -23,6 +24,8 @@ struct route {
     const char *path;  /* a segment in braces is a parameter */
     unsigned segments; /* how many the path has */
     enum permission permission;
+    enum target target;
+    const char *action; /* what the audit calls it (core/audit.h) */
     enum body_kind body;
     const char *arguments; /* names of the query's arguments, separated by blanks */
     void (*handler)(struct call *call);
@@ -31,6 +34,3 @@ struct route {
 
 extern const struct route routes[];
 extern const size_t route_count;
-
-/* "list", "read", …; "none" */
-const char *permission_name(enum permission permission);

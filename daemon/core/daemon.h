@@ -8,8 +8,13 @@
 
 #include <systemd/sd-event.h>
 
+#include "core/access.h"
+#include "core/audit.h"
 #include "core/dispatch.h"
 #include "core/inventory.h"
+#include "core/principal.h"
+#include "core/reservations.h"
+#include "core/tokens.h"
 
 /* Whatever a client can grow has a limit here. */
 struct limits {
@@ -38,6 +43,12 @@ struct daemon {
     sd_event *event;
     struct inventory *inventory;
     struct dispatch *dispatch;
+    struct accounts accounts;
+    const struct access_rules *access;
+    struct tokens *tokens;
+    struct reservations *reservations;
+    struct audit *audit;
+    uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;
     struct counters counters;
     uint64_t started_us; /* monotonic */

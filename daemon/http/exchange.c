@@ -22,8 +22,8 @@ struct exchange {
     struct call call;
     struct exchange_context *context;
     struct MHD_Connection *connection;
-    struct reaper_entry *entry;    /* the connection's */
-    char allow[ROUTER_ALLOW_SIZE]; /* for 405 */
+    struct reaper_entry *entry; /* the connection's */
+    char *allow;                /* for 405 */
     bool begun;
     bool suspended;
     bool close;             /* the connection can't be used after this answer */
@@ -81,6 +81,7 @@ void exchange_free(struct exchange *exchange)
     exchange->entry->deadline_us = exchange_head_deadline(exchange->call.daemon);
     exchange->entry->answering = false;
     call_done(&exchange->call);
+    free(exchange->allow);
     free(exchange);
 }
 
@@ -99,7 +100,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     }
     if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, call->content_type) != MHD_YES)
         goto out;
-    if (exchange->allow[0])
+    if (exchange->allow)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, exchange->allow);
     if (exchange->close || call->daemon->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -183,8 +184,10 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     struct daemon *daemon = call->daemon;
     struct gate_request request = {method, version, exchange->target, exchange->target_end};
     struct gate_result gate = {0};
+    char allow[ROUTER_ALLOW_SIZE];
     struct error error;
     struct uri uri;
+    int r;
 
     exchange->begun = true;
     exchange->context->active++;
@@ -193,9 +196,11 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
         return refuse(exchange, &error, true);
     if (uri_parse(exchange->target, &uri, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
-    if (router_find(method, &uri, call, exchange->allow, &error) < 0)
+    r = router_find(method, &uri, call, allow, &error);
+    if (r == -ENOSYS)
+        exchange->allow = strdup(allow);
+    if (r < 0)
         return refuse(exchange, &error, gate.has_body);
-    exchange->allow[0] = 0;
     if (check_body(call, &gate, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
     if (gate.has_body) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Time that never jumps. */
+/* Time that never jumps; the system's own date can. */
 #pragma once
 
 #include <stdint.h>
@@ -11,6 +11,15 @@ static inline uint64_t clock_now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Goes on while the machine sleeps, and begins anew when it boots. */
+static inline uint64_t clock_boottime_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static inline uint64_t clock_now_us(void)

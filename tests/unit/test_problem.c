@@ -15,6 +15,7 @@ static const struct {
     const char *name, *type;
 } rows[] = {
         {-EINVAL, 400, "EINVAL", "malformed"},
+        {-EKEYREJECTED, 401, "EKEYREJECTED", "unauthenticated"},
         {-EPERM, 403, "EPERM", "denied"},
         {-ENOENT, 404, "ENOENT", "not-found"},
         {-ENOSYS, 405, "ENOSYS", "method"},
@@ -24,6 +25,9 @@ static const struct {
         {-EMSGSIZE, 413, "EMSGSIZE", "too-large"},
         {-EPROTOTYPE, 415, "EPROTOTYPE", "media-type"},
         {-ERANGE, 416, "ERANGE", "outside-region"},
+        {-EHOSTUNREACH, 421, "EHOSTUNREACH", "misdirected"},
+        {-EUSERS, 423, "EUSERS", "reserved"},
+        {-EDQUOT, 429, "EDQUOT", "over-limit"},
         {-EOPNOTSUPP, 422, NULL, "not-allowed"}, /* libc has two names for it */
         {-EFAULT, 502, "EFAULT", "bus-fault"},
         {-EAGAIN, 503, "EAGAIN", "busy"},
@@ -36,11 +40,12 @@ static const struct {
 static json_t *write_document(
         const struct error *error, const char *region, const uint64_t *offset, size_t done)
 {
+    const struct problem_facts facts = {.region = region, .offset = offset, .done = done};
     _cleanup_buffer_ struct buffer reply = {0};
     json_error_t where;
     json_t *document;
 
-    problem_write(&reply, error, region, offset, done);
+    problem_write(&reply, error, &facts);
     assert_false(buffer_failed(&reply));
     assert_int_equal(reply.data[reply.size - 1], '\n');
     document = json_loadb(reply.data, reply.size, JSON_REJECT_DUPLICATES, &where);

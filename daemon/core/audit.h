@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The record of what was changed, refused and administered, in the journal. The names of the fields do not
+ * change; devregctl(1) has them too.
+ *
+ *   DEVREG_PRINCIPAL   who: "user:alice", "token:ci", "certificate:rig1", "anonymous"; "devregd" itself
+ *   DEVREG_PEER        from where: "uid=1000 pid=4711", "192.0.2.1:4711"
+ *   DEVREG_REQUEST     the request's id, also in the answer's header Devreg-Request
+ *   DEVREG_ACTION      what: "read", "write", "modify", "token.create", ...
+ *   DEVREG_SUBJECT     of an administrative act: a token's name, a reservation's id
+ *   DEVREG_REGION, DEVREG_OFFSET, DEVREG_WIDTH (bits), DEVREG_COUNT (registers)
+ *   DEVREG_MASK, DEVREG_OLD, DEVREG_NEW   values in hex; of several the first eight, separated by commas
+ *   DEVREG_RESULT      "ok", "refused" or "failed"
+ *   DEVREG_STATUS      the HTTP status, when there was a request
+ *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <systemd/sd-event.h>
+
+#include "util/error.h"
+
+struct audit;
+
+enum { AUDIT_VALUES_SIZE = 200 };
+
+/* Texts may be NULL; then there is no such field. They are copied. */
+struct audit_record {
+    const char *principal;
+    const char *peer;
+    const char *request;
+    const char *action;
+    const char *subject;
+    const char *region;
+    bool has_offset;
+    uint64_t offset;
+    unsigned width_bits; /* 0: none */
+    uint64_t count;      /* 0: none */
+    const char *mask;
+    const char *old_value;
+    const char *new_value;
+    const char *result;
+    unsigned status; /* 0: none */
+    const char *reason;
+};
+
+/* Records are written by a thread of its own, so that a journal that stalls delays nobody. */
+int audit_new(struct audit **ret_audit, struct error *error);
+
+/* Writes what is left, but waits no longer than this for a journal that stalls. */
+void audit_free(struct audit *audit, unsigned timeout_ms);
+
+/* Whether there is room for the records of so many requests. When not, no change may be made. */
+bool audit_has_room(const struct audit *audit, size_t requests);
+
+/* Takes a record; audit may be NULL. One for which there is no room is counted, and the number is written
+ * with the next one. */
+void audit_write(struct audit *audit, const struct audit_record *record);
