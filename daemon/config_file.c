@@ -304,6 +304,7 @@ static const struct key region_keys[] = {
         {"access", take_access, REGION(read_only), 0},
         {"write_combining", take_bool, REGION(write_combining), KEY_WRITE_COMBINING},
         {"slow", take_bool, REGION(slow), 0},
+        {"audit_reads", take_bool, REGION(audit_reads), 0},
 };
 
 static void take_regions(struct config_reader *reader, const json_t *value, void *field)

@@ -10,9 +10,65 @@
 #include <string.h>
 
 #include "api/arguments.h"
+#include "api/call_audit.h"
 #include "api/problem.h"
 #include "api/routes.h"
+#include "core/admission.h"
 #include "util/json_writer.h"
+
+/* Whether the principal has the route's permission, anywhere or for what the path names. What does not
+ * exist is refused like what is not allowed, unless the principal may ask for something. */
+static bool may(const struct call *call, const struct region **ret_region, struct access_decision *decision)
+{
+    const struct daemon *daemon = call->daemon;
+    enum permission permission = call->route->permission;
+    const char *name = call->parameters[0];
+    const struct device *device;
+
+    *ret_region = NULL;
+    if (call->route->target == TARGET_REGION)
+        *ret_region = inventory_find_region(daemon->inventory, name);
+    device = call->route->target == TARGET_DEVICE ? inventory_find_device(daemon->inventory, name) : NULL;
+    if (!device)
+        return access_may(daemon->access, call->principal, permission, *ret_region, decision);
+    for (size_t i = 0; i < device->region_count; i++) {
+        *ret_region = &device->regions[i];
+        if (access_may(daemon->access, call->principal, permission, *ret_region, decision))
+            return true;
+    }
+    return false;
+}
+
+/* What a reservation that the request names must be held for; the rest is about reservations itself, or
+ * harmless. */
+enum { FENCED = 1 << PERMISSION_READ | 1 << PERMISSION_WRITE | 1 << PERMISSION_INTERRUPT | 1 << PERMISSION_DMA };
+
+bool call_may_list(const struct call *call, const struct region *region)
+{
+    struct access_decision decision;
+
+    return access_may(call->daemon->access, call->principal, PERMISSION_LIST, region, &decision);
+}
+
+int call_admit(struct call *call, struct error *error)
+{
+    struct daemon *daemon = call->daemon;
+    enum permission permission = call->route->permission;
+    struct access_decision decision;
+    const struct region *region;
+
+    if (permission != PERMISSION_NONE && !may(call, &region, &decision))
+        return access_refuse(call->principal, permission, region, &decision, error);
+    /* Fail closed: what is not recorded is not done. */
+    if (strcmp(call->route->method, "GET") != 0 && daemon->audit &&
+            !audit_has_room(daemon->audit, daemon->limits.connections))
+        return error_set(error, -EAGAIN,
+                "the journal takes no records, and nothing is changed without one: see 'systemctl status "
+                "systemd-journald' on the daemon's machine");
+    if (!call->reservation || !(permission_bit(permission) & FENCED))
+        return 0;
+    return admission_check_reservation(daemon, call->principal, call->reservation, error);
+}
 
 void call_run(struct call *call)
 {
@@ -46,6 +102,8 @@ void call_answer(struct call *call, unsigned status, const char *content_type)
     }
     call->status = status;
     call->content_type = content_type;
+    if (status < 400)
+        call_audit(call, NULL);
     count(&call->daemon->counters, status);
     if (!call->running && call->answered_later)
         call->answered_later(call);
@@ -75,6 +133,7 @@ static void fail(struct call *call, const struct error *error, const char *regio
 
     buffer_done(&call->reply);
     problem_write(&call->reply, error, &facts);
+    call_audit(call, error);
     if (error->code == -EFAULT)
         call->daemon->counters.bus_faults++;
     if (buffer_failed(&call->reply))

@@ -53,15 +53,28 @@ struct call {
     void *values;                               /* for the others */
     size_t claimed_bytes;                       /* of the daemon's memory for raw transfers */
     bool placed;                                /* region and offset are known */
+    bool started;                               /* the operation is complete, and was asked for */
     bool as_list;                               /* the answer is a list even of one value */
+
+    /* For the audit: what an administrative act is on, when its path does not say it, and why it is done.
+     * Valid until the call is answered. */
+    const char *subject;
+    const char *reason;
 
     const struct reservation *blocking; /* for the facts of a 423; valid until the loop goes on */
 };
 
 enum { CALL_REQUEST_ID_SIZE = 40 };
 
+/* Whether the principal may ask this at all, and the reservation that the request names is held. Asked once
+ * the head of the request is known, before its body is read. Returns 0 or a refusal. */
+int call_admit(struct call *call, struct error *error);
+
 /* The request's id, unique for all daemons: a random number of this daemon's and the request's. */
 const char *call_request_id(const struct call *call, char id[CALL_REQUEST_ID_SIZE]);
+
+/* Whether the principal may list the region: lists leave out what it may not. */
+bool call_may_list(const struct call *call, const struct region *region);
 
 /* Checks the query's arguments against the route and calls its handler. */
 void call_run(struct call *call);

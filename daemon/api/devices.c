@@ -5,7 +5,17 @@
 #include "api/handlers.h"
 #include "util/json_writer.h"
 
-static void write_device(struct json_writer *writer, const struct device *device)
+/* A device is shown when one of its regions is. */
+static bool may_list(const struct call *call, const struct device *device)
+{
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (call_may_list(call, &device->regions[i]))
+            return true;
+    }
+    return false;
+}
+
+static void write_device(struct json_writer *writer, const struct call *call, const struct device *device)
 {
     const struct backend *backend = device->backend;
     const struct backend_device *handle = device->handle;
@@ -27,8 +37,10 @@ static void write_device(struct json_writer *writer, const struct device *device
     if (handle && backend->device_driver && backend->device_driver(device->handle, driver, sizeof(driver)))
         json_put_string(writer, "driver", driver);
     json_begin_array(writer, "regions");
-    for (size_t i = 0; i < device->region_count; i++)
-        json_put_string(writer, NULL, region_name(&device->regions[i]));
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (call_may_list(call, &device->regions[i]))
+            json_put_string(writer, NULL, region_name(&device->regions[i]));
+    }
     json_end_array(writer);
     json_end_object(writer);
 }
@@ -42,7 +54,8 @@ void devices_list(struct call *call)
     json_begin_array(&writer, "devices");
     for (size_t i = 0; i < inventory->device_count; i++) {
         dispatch_recheck(call->daemon->dispatch, &inventory->devices[i]);
-        write_device(&writer, &inventory->devices[i]);
+        if (may_list(call, &inventory->devices[i]))
+            write_device(&writer, call, &inventory->devices[i]);
     }
     json_end_array(&writer);
     json_end_object(&writer);
@@ -62,6 +75,6 @@ void devices_get(struct call *call)
         return;
     }
     dispatch_recheck(call->daemon->dispatch, device);
-    write_device(&writer, device);
+    write_device(&writer, call, device);
     call_answer_json(call);
 }

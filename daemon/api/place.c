@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/admission.h"
+
 static int find_memory(struct call *call, struct error *error)
 {
     struct operation *operation = &call->operation;
@@ -38,6 +40,9 @@ static void complete(struct operation *operation)
 {
     struct call *call = container_of(operation, struct call, operation);
 
+    admission_end(operation);
+    if (operation->result == -EUSERS)
+        admission_ask(call->daemon, operation, &call->blocking, NULL); /* who has it now */
     if (operation->result < 0)
         fail(call, &operation->error);
     else
@@ -62,10 +67,15 @@ int place_prepare(
 void place_run(struct call *call, int (*prepare)(struct call *call, struct error *error))
 {
     struct error error;
-    int r = prepare(call, &error);
+    int r;
 
-    if (r == 0)
-        r = operation_start(call->daemon->dispatch, &call->operation, &error);
+    call->operation.principal = call->principal;
+    call->operation.reservation = call->reservation;
+    r = prepare(call, &error);
+    if (r == 0) {
+        call->started = true;
+        r = admission_start(call->daemon, &call->operation, &call->blocking, &error);
+    }
     if (r < 0)
         fail(call, &error);
 }

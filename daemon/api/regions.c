@@ -21,20 +21,22 @@ static void write_widths(struct json_writer *writer, const struct region *region
         json_put_count(writer, "default_width", region_default_width(region) * 8);
 }
 
-static void write_aliases(
-        struct json_writer *writer, const struct inventory *inventory, const struct region *region)
+static void write_aliases(struct json_writer *writer, const struct call *call, const struct region *region)
 {
+    const struct inventory *inventory = call->daemon->inventory;
+
     json_begin_array(writer, "aliases");
     for (size_t i = 0; i < inventory->region_count; i++) {
-        if (inventory->regions[i] != region && region_overlaps(inventory->regions[i], region))
-            json_put_string(writer, NULL, region_name(inventory->regions[i]));
+        const struct region *other = inventory->regions[i];
+
+        if (other != region && region_overlaps(other, region) && call_may_list(call, other))
+            json_put_string(writer, NULL, region_name(other));
     }
     json_end_array(writer);
 }
 
 /* What is only known while the region is open. */
-static void write_open(
-        struct json_writer *writer, const struct inventory *inventory, const struct region *region)
+static void write_open(struct json_writer *writer, const struct call *call, const struct region *region)
 {
     const struct backend_region *handle = region->handle;
     char owner[128];
@@ -43,7 +45,7 @@ static void write_open(
     json_put_hex(writer, "size", handle->size);
     if (handle->address != ADDRESS_UNKNOWN) {
         json_put_hex(writer, "address", handle->address);
-        write_aliases(writer, inventory, region);
+        write_aliases(writer, call, region);
         if (handle->type == REGION_MMIO && iomem_owner(handle->address, handle->size, owner, sizeof(owner)))
             json_put_string(writer, "owner", owner);
     }
@@ -53,8 +55,7 @@ static void write_open(
     }
 }
 
-static void write_region(
-        struct json_writer *writer, const struct inventory *inventory, const struct region *region)
+static void write_region(struct json_writer *writer, const struct call *call, const struct region *region)
 {
     const struct region_description *description = region->description;
 
@@ -72,7 +73,7 @@ static void write_region(
     json_put_string(writer, "endianness", description->endianness == ENDIANNESS_BIG ? "big" : "little");
     json_put_string(writer, "access", description->read_only ? "read" : "read-write");
     if (region->handle)
-        write_open(writer, inventory, region);
+        write_open(writer, call, region);
     json_end_object(writer);
 }
 
@@ -85,8 +86,10 @@ void regions_list(struct call *call)
         dispatch_recheck(call->daemon->dispatch, &inventory->devices[i]);
     json_begin_object(&writer, NULL);
     json_begin_array(&writer, "regions");
-    for (size_t i = 0; i < inventory->region_count; i++)
-        write_region(&writer, inventory, inventory->regions[i]);
+    for (size_t i = 0; i < inventory->region_count; i++) {
+        if (call_may_list(call, inventory->regions[i]))
+            write_region(&writer, call, inventory->regions[i]);
+    }
     json_end_array(&writer);
     json_end_object(&writer);
     call_answer_json(call);
@@ -103,6 +106,6 @@ void regions_get(struct call *call)
         return;
     }
     dispatch_recheck(call->daemon->dispatch, region->device);
-    write_region(&writer, call->daemon->inventory, region);
+    write_region(&writer, call, region);
     call_answer_json(call);
 }

@@ -41,7 +41,8 @@ struct region_description {
     enum endianness endianness;
     bool read_only;
     bool write_combining;
-    bool slow; /* never touched on the event loop */
+    bool slow;        /* never touched on the event loop */
+    bool audit_reads; /* reads are recorded too */
 };
 
 struct device_description {

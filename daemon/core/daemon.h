@@ -48,6 +48,7 @@ struct daemon {
     struct tokens *tokens;
     struct reservations *reservations;
     struct audit *audit;
+    struct operation *operations; /* under way (core/admission.c) */
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;
     struct counters counters;

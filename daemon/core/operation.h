@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One client's access to the registers of a region: checked, put in the device's order of work, made, and
- * judged. It knows the rules that hold for every register whoever asks; who may ask is not its business. */
+ * judged. It knows the rules that hold for every register whoever asks; who may ask is core/admission.c's
+ * business. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,6 +24,11 @@ struct operation {
     struct access access;
     void *values;         /* access.count values in the device's own order of octets; the caller's */
     uint64_t mask, value; /* OPERATION_MODIFY */
+
+    /* For core/admission.c. */
+    const struct principal *principal; /* who asks; outlives the operation */
+    const char *reservation;           /* the id that must be held, or NULL */
+    struct operation *next, **link;    /* in the daemon's list of those under way */
 
     /* Results, valid in completed(). */
     uint64_t before; /* OPERATION_MODIFY: the value that was read */

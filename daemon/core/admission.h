@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whether an operation may be made now: access rules and reservations, asked in one place for every way to a
+ * register; and the operations under way, so that one whose ground is taken away makes no further access. */
+#pragma once
+
+#include "core/daemon.h"
+
+/* Asks for a prepared operation; its values and mask are known. Returns 0, or
+ *   -EPERM, -EKEYREJECTED  no access rule allows it
+ *   -EUSERS                it is reserved by another; *ret_blocking says by whom, or is NULL when the
+ *                          reservation that the request named is over */
+int admission_ask(struct daemon *daemon, const struct operation *operation,
+        const struct reservation **ret_blocking, struct error *error);
+
+/* Whether the reservation that a request named is still its principal's. Returns 0 or -EUSERS. */
+int admission_check_reservation(
+        struct daemon *daemon, const struct principal *principal, const char *id, struct error *error);
+
+/* Asks, and starts the operation: it counts as under way until admission_end(), which its owner calls from
+ * completed(). Returns what admission_ask() and operation_start() do; on failure nothing is to be ended. */
+int admission_start(struct daemon *daemon, struct operation *operation,
+        const struct reservation **ret_blocking, struct error *error);
+void admission_end(struct operation *operation);
+
+/* To be called when a reservation was granted or has ended: revokes the operations under way that would not
+ * be admitted any more. */
+void admission_recheck(struct daemon *daemon);
