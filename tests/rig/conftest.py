@@ -25,6 +25,9 @@ class Guest:
     def run(self, command, check=True):
         return subprocess.run([RIG, "exec", "--", "sh", "-c", command], check=check, capture_output=True, text=True)
 
+    def push(self, source, destination):
+        subprocess.run([RIG, "push", source, destination], check=True, capture_output=True)
+
     def output(self, command):
         return self.run(command).stdout.strip()
 
