@@ -120,6 +120,8 @@ static int go_on(const struct operation *operation, uint64_t started_us, size_t 
 
     if (atomic_load(&operation->region->device->stopping))
         return -ECANCELED;
+    if (atomic_load(&operation->revoked))
+        return -EUSERS;
     if (now_us > operation->work.deadline_us)
         return -ETIMEDOUT;
     if (now_us - started_us < 500)
@@ -202,6 +204,10 @@ static int modify(struct operation *operation)
         return r;
     operation->before = operation_get_value(operation, 0);
     operation_set_value(operation, 0, (operation->before & ~operation->mask) | operation->value);
+    if (atomic_load(&operation->revoked)) {
+        operation->done = 0; /* it was read, not modified */
+        return -EUSERS;
+    }
     return write_values(operation);
 }
 
@@ -226,6 +232,15 @@ static void describe_failure(struct operation *operation)
         error_set(&operation->error, -EAGAIN, "devregd is stopping: %zu of %zu accesses were completed",
                 operation->done, access->count);
         return;
+    case -EUSERS:
+        if (operation->done == 0)
+            error_set(&operation->error, -EUSERS,
+                    "the reservation of %s ended before this access was made: reserve it again", name);
+        else
+            error_set(&operation->error, -EUSERS,
+                    "the reservation of %s ended in the middle: %zu of %zu accesses were completed", name,
+                    operation->done, access->count);
+        return;
     case -ETIMEDOUT:
         error_set(&operation->error, -ETIMEDOUT,
                 "%s at %s:0x%" PRIx64 " took too long: %zu of %zu accesses were completed", verb, name,
@@ -244,7 +259,7 @@ static void run(struct work *work)
 {
     struct operation *operation = container_of(work, struct operation, work);
 
-    operation->result = runs[operation->kind](operation);
+    operation->result = atomic_load(&operation->revoked) ? -EUSERS : runs[operation->kind](operation);
     if (operation->result < 0) {
         work->accesses = operation->done + 1; /* what the time that it took was for */
         describe_failure(operation);

@@ -4,6 +4,7 @@
  * business. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,9 @@ struct operation {
     const struct principal *principal; /* who asks; outlives the operation */
     const char *reservation;           /* the id that must be held, or NULL */
     struct operation *next, **link;    /* in the daemon's list of those under way */
+    /* What admitted it holds no more, a reservation that has ended: it makes no further access. Set on the
+     * loop at any time between starting and completion, read by the worker. */
+    atomic_bool revoked;
 
     /* Results, valid in completed(). */
     uint64_t before; /* OPERATION_MODIFY: the value that was read */
@@ -52,7 +56,7 @@ int operation_prepare(struct dispatch *dispatch, struct region *region, enum ope
         struct access *access, struct error *error);
 
 /* Starts a prepared operation; completed() is called once, maybe before this returns. Returns 0, or a
- * negative errno, and then completed() is not called. */
+ * negative errno, and then completed() is not called. The result is -EUSERS when it was revoked. */
 int operation_start(struct dispatch *dispatch, struct operation *operation, struct error *error);
 
 /* A register value to and from the region's order of octets. */

@@ -567,6 +567,39 @@ static void test_stopped(void **state)
     assert_int_equal(atomic_load(&fixture.fault.writes), 0);
 }
 
+/* A reservation has ended: what it admitted and has not begun makes no access, what is under way makes no
+ * further one. */
+static void test_revoked(void **state)
+{
+    uint8_t values[3][200] = {{0}};
+    struct operation operations[3] = {{.kind = OPERATION_READ, .access = {.width = 1, .count = 200}},
+            {.kind = OPERATION_WRITE, .access = {.width = 1, .count = 200}},
+            {.kind = OPERATION_MODIFY, .access = {.width = 1, .count = 1}, .mask = 1}};
+
+    (void)state;
+    atomic_store(&fixture.fault.blocking, true);
+    for (size_t i = 0; i < 3; i++)
+        start(&operations[i], values[i]);
+    sem_wait(&fixture.fault.entered);
+    for (size_t i = 0; i < 2; i++)
+        atomic_store(&operations[i].revoked, true);
+    sem_post(&fixture.fault.gate);
+    sem_wait(&fixture.fault.entered); /* the third one's reading */
+    atomic_store(&operations[2].revoked, true);
+    sem_post(&fixture.fault.gate);
+    wait_for(3);
+    check_error(operations[0].result, -EUSERS, &operations[0].error,
+            "the reservation of fault ended in the middle: 16 of 200 accesses were completed");
+    assert_int_equal(operations[0].done, 16);
+    for (size_t i = 1; i < 3; i++) {
+        check_error(operations[i].result, -EUSERS, &operations[i].error,
+                "the reservation of fault ended before this access was made");
+        assert_int_equal(operations[i].done, 0);
+    }
+    assert_int_equal(atomic_load(&fixture.fault.writes), 0);
+    assert_int_equal(atomic_load(&fixture.fault.reads), 2);
+}
+
 static void test_too_long(void **state)
 {
     uint8_t values[2][200] = {{0}};
@@ -611,6 +644,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_slices, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_slow_region_goes_one_by_one, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_stopped, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_revoked, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_too_long, set_up_impatient, tear_down),
     };
 
