@@ -201,7 +201,7 @@ static int hand_over(
 {
     int r;
 
-    if (device->pending >= dispatch->limits.queue)
+    if (device->pending >= dispatch->limits.queue && !work->own)
         return error_set(error, -EAGAIN,
                 "%s is busy: %zu requests are waiting for it already, try again later", device_name(device),
                 device->pending);
@@ -226,7 +226,7 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
         return error_set(error, -ENODEV, "%s is gone: the device was removed", device_name(device));
     work->device = device;
     work->accesses = accesses;
-    work->deadline_us = now_us + dispatch->limits.timeout_us;
+    work->deadline_us = work->own ? UINT64_MAX : now_us + dispatch->limits.timeout_us;
     work->end = WORK_RAN;
     if (!can_run_inline(device, accesses, now_us))
         return hand_over(dispatch, device, work, error);
