@@ -421,6 +421,8 @@ static const struct {
         {LIMIT(device_seconds), 1, 86400},
         {LIMIT(idle_seconds), 1, 86400},
         {LIMIT(request_seconds), 1, 86400},
+        {LIMIT(reservations), 1, 4096},
+        {LIMIT(reservations_per_principal), 1, 4096},
 };
 
 static void take_limit(struct config_reader *reader, const json_t *value, void *field)
@@ -451,6 +453,8 @@ static const struct key limit_keys[] = {
         {"device_seconds", take_limit, LIMIT(device_seconds), 0},
         {"idle_seconds", take_limit, LIMIT(idle_seconds), 0},
         {"request_seconds", take_limit, LIMIT(request_seconds), 0},
+        {"reservations", take_limit, LIMIT(reservations), 0},
+        {"reservations_per_principal", take_limit, LIMIT(reservations_per_principal), 0},
 };
 
 static void take_limits(struct config_reader *reader, const json_t *value, void *field)

@@ -14,6 +14,8 @@ const struct limits limits_default = {
         .device_seconds = 30,
         .idle_seconds = 60,
         .request_seconds = 30,
+        .reservations = 1024,
+        .reservations_per_principal = 64,
 };
 
 int daemon_claim_data(struct daemon *daemon, uint64_t size, struct error *error)

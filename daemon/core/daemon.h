@@ -27,6 +27,8 @@ struct limits {
     uint64_t device_seconds;   /* until a request must be done that waits for a device or is in it */
     uint64_t idle_seconds;     /* until a silent connection is closed */
     uint64_t request_seconds;  /* until a request must be in whole */
+    uint64_t reservations;     /* held and waiting */
+    uint64_t reservations_per_principal;
 };
 
 extern const struct limits limits_default;

@@ -91,7 +91,8 @@ def test_status(client, place):
     status = client.get("/v1/status").ok().json
     assert status["limits"] == {"connections": 256, "json_body_bytes": JSON_LIMIT, "data_bytes": 16 * MIB,
                                 "data_total_bytes": 64 * MIB, "values": VALUES, "queue": 64, "idle_seconds": 60,
-                                "request_seconds": 30, "device_seconds": 30}
+                                "request_seconds": 30, "device_seconds": 30, "reservations": 1024,
+                                "reservations_per_principal": 64}
     backends = {backend["name"]: backend for backend in status["backends"]}
     assert backends["sim"]["usable"] is True
     assert {"pci", "devmem"} <= set(backends)

@@ -94,7 +94,7 @@ static void test_everything(void **state)
             " \"limits\": {\"connections\": 1, \"json_body_bytes\": \"64k\", \"data_bytes\": \"1M\","
             "  \"data_total_bytes\": \"0x200000\", \"values\": \"2\", \"queue\": 3, \"device_seconds\": 6, "
             "\"idle_seconds\": 4,"
-            "  \"request_seconds\": 5},"
+            "  \"request_seconds\": 5, \"reservations\": 7, \"reservations_per_principal\": 8},"
             " \"devices\": ["
             "  {\"name\": \"edu\", \"description\": \"a \\u00e9\", \"backend\": \"pci\", \"address\": "
             "\"00:07.0\","
@@ -114,7 +114,7 @@ static void test_everything(void **state)
     assert_string_equal(fixture->config->listen[1], "127.0.0.1:7373");
     assert_null(fixture->config->listen[2]);
     assert_memory_equal(&fixture->config->limits,
-            (&(struct limits){1, 65536, 1 << 20, 2 << 20, 2, 3, 6, 4, 5}), sizeof(struct limits));
+            (&(struct limits){1, 65536, 1 << 20, 2 << 20, 2, 3, 6, 4, 5, 7, 8}), sizeof(struct limits));
     assert_int_equal(fixture->config->device_count, 4);
 
     device = &fixture->config->devices[0];
