@@ -148,18 +148,24 @@ static void end(struct reservations *reservations, struct reservation *reservati
     reservations->count--;
     reservations->ended_count++;
     reservation->account->reservations--;
-    accounts_put(reservations->accounts, take_ptr(reservation->account));
     if (reservations->callbacks.ended)
         reservations->callbacks.ended(reservation, reservations->callbacks.context);
 }
 
 static void hold(struct reservations *reservations, struct reservation *reservation, uint64_t until_us)
 {
-    if (reservation->state != RESERVATION_HELD)
-        move(reservations, reservation, RESERVATION_HELD);
+    move(reservations, reservation, RESERVATION_HELD);
     reservation->until_us = until_us;
     reservation->position = 0;
     reservation->granted = true;
+}
+
+static void grant(struct reservations *reservations, struct reservation *reservation)
+{
+    reservation->seen_us = clock_boottime_us();
+    hold(reservations, reservation, reservation->seen_us + reservation->duration_us);
+    if (reservations->callbacks.granted)
+        reservations->callbacks.granted(reservation, reservations->callbacks.context);
 }
 
 /* Places are counted anew each time, because hardware that comes and goes changes what conflicts. */
@@ -182,10 +188,7 @@ static void give_turns(struct reservations *reservations)
         count_position(reservations, r);
         if (r->position > 1 || find_conflict(reservations->lists[RESERVATION_HELD], r))
             continue;
-        hold(reservations, r, clock_boottime_us() + r->duration_us);
-        r->seen_us = clock_boottime_us();
-        if (reservations->callbacks.granted)
-            reservations->callbacks.granted(r, reservations->callbacks.context);
+        grant(reservations, r);
     }
 }
 
@@ -211,15 +214,19 @@ static void unlink_watch(struct reservations *reservations, struct reservation_w
     watch->reservation = NULL;
 }
 
+static void forget_first(struct reservations *reservations, enum reservation_state state)
+{
+    struct reservation *first = reservations->lists[state];
+
+    reservations->lists[state] = first->next;
+    accounts_put(reservations->accounts, first->account);
+    reservation_free(first);
+}
+
 static void forget_oldest(struct reservations *reservations)
 {
-    while (reservations->ended_count > ENDED_KEPT) {
-        struct reservation *oldest = reservations->lists[RESERVATION_ENDED];
-
-        reservations->lists[RESERVATION_ENDED] = oldest->next;
-        reservations->ended_count--;
-        reservation_free(oldest);
-    }
+    for (; reservations->ended_count > ENDED_KEPT; reservations->ended_count--)
+        forget_first(reservations, RESERVATION_ENDED);
 }
 
 /* When it ends if nothing happens before; UINT64_MAX: not by itself. */
@@ -344,13 +351,8 @@ void reservations_free(struct reservations *reservations)
         return;
     assert(!reservations->watches);
     for (size_t state = 0; state < STATES; state++) {
-        while (reservations->lists[state]) {
-            struct reservation *r = reservations->lists[state];
-
-            reservations->lists[state] = r->next;
-            accounts_put(reservations->accounts, r->account);
-            reservation_free(r);
-        }
+        while (reservations->lists[state])
+            forget_first(reservations, state);
     }
     sd_event_source_disable_unref(reservations->timer);
     free(reservations);
@@ -437,7 +439,7 @@ int reservations_take(struct reservations *reservations, const struct reservatio
     add(reservations, wanted, account);
     wanted->claimed = !blocking || wish->takeover;
     if (wanted->claimed)
-        hold(reservations, wanted, clock_boottime_us() + wanted->duration_us);
+        grant(reservations, wanted);
     else
         count_position(reservations, wanted);
     *ret_reservation = take_ptr(wanted);

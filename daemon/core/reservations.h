@@ -66,7 +66,7 @@ struct reservation {
     struct reservation_window *windows;
     size_t window_count;
     char holder[PRINCIPAL_NAME_SIZE];
-    struct account *account; /* NULL once it has ended */
+    struct account *account;
     char note[RESERVATION_TEXT];
     char contact[RESERVATION_TEXT];
     char reason[PRINCIPAL_NAME_SIZE +
@@ -98,7 +98,8 @@ struct reservation_callbacks {
      * this returns: operations that it admitted must be revoked and its safe writes submitted now. */
     void (*ended)(const struct reservation *reservation, void *context);
 
-    /* The turn of one that waited has come. */
+    /* It is held from now on, at once or because its turn has come (then claimed is not set): what others
+     * have under way there must be revoked. */
     void (*granted)(const struct reservation *reservation, void *context);
 
     /* Once after each change, when all is settled: to save them. */
