@@ -122,6 +122,7 @@ void config_free(struct config *config)
     for (size_t i = 0; config->listen && config->listen[i]; i++)
         free(config->listen[i]);
     free(config->listen);
+    free(config->state);
     for (size_t i = 0; i < config->device_count; i++)
         device_description_done(&config->devices[i]);
     free(config->devices);

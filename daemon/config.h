@@ -15,6 +15,7 @@
 
 struct config {
     char **listen; /* ended by NULL; NULL when the configuration has none */
+    char *state;   /* the state directory; NULL when the configuration has none */
     struct limits limits;
     struct device_description *devices;
     size_t device_count;

@@ -405,6 +405,16 @@ static void take_listen(struct config_reader *reader, const json_t *value, void 
     }
 }
 
+static void take_path(struct config_reader *reader, const json_t *value, void *field)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+
+    if (text[0] != '/')
+        config_report(reader, false, "expected a path that begins with /");
+    else
+        take_string(reader, value, field);
+}
+
 #define LIMIT(key) offsetof(struct limits, key)
 
 /* Ranges of the limits, by the field they are for. */
@@ -423,6 +433,7 @@ static const struct {
         {LIMIT(request_seconds), 1, 86400},
         {LIMIT(reservations), 1, 4096},
         {LIMIT(reservations_per_principal), 1, 4096},
+        {LIMIT(tokens), 1, 65536},
 };
 
 static void take_limit(struct config_reader *reader, const json_t *value, void *field)
@@ -455,6 +466,7 @@ static const struct key limit_keys[] = {
         {"request_seconds", take_limit, LIMIT(request_seconds), 0},
         {"reservations", take_limit, LIMIT(reservations), 0},
         {"reservations_per_principal", take_limit, LIMIT(reservations_per_principal), 0},
+        {"tokens", take_limit, LIMIT(tokens), 0},
 };
 
 static void take_limits(struct config_reader *reader, const json_t *value, void *field)
@@ -480,6 +492,7 @@ static const struct key file_keys[] = {
         {"devices", take_devices, CONFIG(devices), 0},
         {"listen", take_listen, CONFIG(listen), 0},
         {"limits", take_limits, CONFIG(limits), 0},
+        {"state", take_path, CONFIG(state), 0},
 };
 
 void config_file_read(struct config_reader *reader)

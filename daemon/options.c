@@ -19,6 +19,8 @@ static const struct option_row {
         {"config", "FILE", "read this configuration (default: " CONFIG_DEFAULT_PATH ")"},
         {"socket", "PATH", "listen on this Unix socket instead of the configured ones"},
         {"listen", "ADDRESS:PORT", "listen there too (may be given several times; port 0: any free one)"},
+        {"state", "DIR",
+                "keep tokens and reservations in this directory (default: /var/lib/devregd for root)"},
         {"demo", NULL, "serve the simulated boards edu and odd: needs no configuration and no privileges"},
         {"insecure", NULL,
                 "allow addresses that are not on loopback: whoever reaches them may do everything"},
@@ -68,6 +70,8 @@ static int take(struct options *options, const char *name, const char *argument)
         options->config = argument;
     else if (strcmp(name, "socket") == 0)
         options->socket = argument;
+    else if (strcmp(name, "state") == 0)
+        options->state = argument;
     else if (strcmp(name, "demo") == 0)
         options->demo = true;
     else if (strcmp(name, "insecure") == 0)
@@ -92,6 +96,10 @@ static int check(const struct options *options)
     }
     if (options->socket && options->socket[0] != '/' && options->socket[0] != '.') {
         fprintf(stderr, "devregd: --socket %s: expected a path that begins with / or ./\n", options->socket);
+        return usage();
+    }
+    if (options->state && options->state[0] != '/' && options->state[0] != '.') {
+        fprintf(stderr, "devregd: --state %s: expected a path that begins with / or ./\n", options->state);
         return usage();
     }
     return 1;

@@ -10,6 +10,7 @@ struct options {
     const char *config;
     const char *socket; /* NULL: as configured */
     const char *listen[OPTIONS_LISTEN + 1];
+    const char *state; /* NULL: as configured */
     bool demo;
     bool insecure;
     bool check_config;

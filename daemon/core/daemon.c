@@ -16,6 +16,7 @@ const struct limits limits_default = {
         .request_seconds = 30,
         .reservations = 1024,
         .reservations_per_principal = 64,
+        .tokens = 1024,
 };
 
 int daemon_claim_data(struct daemon *daemon, uint64_t size, struct error *error)

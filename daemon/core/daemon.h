@@ -29,6 +29,7 @@ struct limits {
     uint64_t request_seconds;  /* until a request must be in whole */
     uint64_t reservations;     /* held and waiting */
     uint64_t reservations_per_principal;
+    uint64_t tokens;           /* that are kept */
 };
 
 extern const struct limits limits_default;

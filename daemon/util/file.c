@@ -12,9 +12,9 @@
 #include "util/buffer.h"
 #include "util/cleanup.h"
 
-int file_read(const char *path, size_t limit, char **ret_text, size_t *ret_size)
+int file_read_at(int directory, const char *path, size_t limit, char **ret_text, size_t *ret_size)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    _cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_buffer_ struct buffer buffer = {0};
     struct stat information;
 
@@ -44,6 +44,11 @@ int file_read(const char *path, size_t limit, char **ret_text, size_t *ret_size)
     buffer.data[buffer.size] = 0;
     *ret_text = buffer_take(&buffer, ret_size);
     return 0;
+}
+
+int file_read(const char *path, size_t limit, char **ret_text, size_t *ret_size)
+{
+    return file_read_at(AT_FDCWD, path, limit, ret_text, ret_size);
 }
 
 int file_read_line_at(int directory, const char *name, char *line, size_t size)

@@ -9,6 +9,9 @@
  * Release with free(). Returns 0 or a negative errno, -EFBIG when it is larger. */
 int file_read(const char *path, size_t limit, char **ret_text, size_t *ret_size);
 
+/* The same, below the directory. */
+int file_read_at(int directory, const char *path, size_t limit, char **ret_text, size_t *ret_size);
+
 /* Reads the first line of a small file (a sysfs attribute) below the directory, without its newline. */
 int file_read_line_at(int directory, const char *name, char *line, size_t size);
 

@@ -185,8 +185,9 @@ def single_mistakes():
         return {"devices": [{**template, "regions": [merged]}]}
 
     yield from ({"listen": [text]} for text in ["", "127.0.0.1", "x.sock", 5, "/" + "a" * 107, "a:b"])
-    yield from ({"limits": {key: 0}} for key in ["connections", "values", "queue", "idle_seconds"])
+    yield from ({"limits": {key: 0}} for key in ["connections", "values", "queue", "idle_seconds", "tokens"])
     yield from ({"limits": {"queue": value}} for value in ["x", "1T", -1, 1.5, None, 65537, [], "1 k"])
+    yield from ({"state": value} for value in ["", "state", "./state", "~/state", 5, None])
     yield from ({key: 1} for key in ["listen", "limits", "devices", "unknown"])
     yield from (changed(device, name=value) for value in [None, "", "-a", "a b", "a/b", "a:b", "a" * 64, 5])
     yield from (changed(device, description=value) for value in ["", 5])

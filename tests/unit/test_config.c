@@ -78,6 +78,7 @@ static void test_empty(void **state)
 
     load_well(fixture, "{}");
     assert_null(fixture->config->listen);
+    assert_null(fixture->config->state);
     assert_int_equal(fixture->config->device_count, 0);
     assert_memory_equal(&fixture->config->limits, &limits_default, sizeof(limits_default));
     load_well(fixture, "{\"devices\": [], \"limits\": {}}");
@@ -95,6 +96,7 @@ static void test_everything(void **state)
             "  \"data_total_bytes\": \"0x200000\", \"values\": \"2\", \"queue\": 3, \"device_seconds\": 6, "
             "\"idle_seconds\": 4,"
             "  \"request_seconds\": 5, \"reservations\": 7, \"reservations_per_principal\": 8},"
+            "  \"request_seconds\": 5, \"tokens\": 7}, \"state\": \"/s\","
             " \"devices\": ["
             "  {\"name\": \"edu\", \"description\": \"a \\u00e9\", \"backend\": \"pci\", \"address\": "
             "\"00:07.0\","
@@ -113,8 +115,10 @@ static void test_everything(void **state)
     assert_string_equal(fixture->config->listen[0], "/run/devregd/devregd.sock");
     assert_string_equal(fixture->config->listen[1], "127.0.0.1:7373");
     assert_null(fixture->config->listen[2]);
+    assert_string_equal(fixture->config->state, "/s");
     assert_memory_equal(&fixture->config->limits,
             (&(struct limits){1, 65536, 1 << 20, 2 << 20, 2, 3, 6, 4, 5, 7, 8}), sizeof(struct limits));
+            (&(struct limits){1, 65536, 1 << 20, 2 << 20, 2, 3, 6, 4, 5, 7}), sizeof(struct limits));
     assert_int_equal(fixture->config->device_count, 4);
 
     device = &fixture->config->devices[0];

@@ -34,6 +34,7 @@ static void test_default_limits(void **state)
                 limits_default.request_seconds);
     assert_true(limits_default.reservations_per_principal > 0 &&
                 limits_default.reservations_per_principal < limits_default.reservations);
+                limits_default.request_seconds && limits_default.tokens);
     assert_true(limits_default.queue < limits_default.connections); /* one device must not block them all */
 }
 

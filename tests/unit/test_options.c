@@ -55,6 +55,7 @@ static void test_defaults(void **state)
     assert_int_equal(PARSE(&options, NULL), 1);
     assert_string_equal(options.config, CONFIG_DEFAULT_PATH);
     assert_null(options.socket);
+    assert_null(options.state);
     assert_null(options.listen[0]);
     assert_false(options.demo || options.insecure || options.check_config);
     assert_string_equal(output, "");
@@ -66,13 +67,14 @@ static void test_all(void **state)
 
     (void)state;
     assert_int_equal(PARSE(&options, "--config", "/a", "--socket=/b", "--listen", "127.0.0.1:1",
-                             "--listen=[::1]:2", "--insecure", "--check-config"),
+                             "--listen=[::1]:2", "--insecure", "--check-config", "--state", "/c"),
             1);
     assert_string_equal(options.config, "/a");
     assert_string_equal(options.socket, "/b");
     assert_string_equal(options.listen[0], "127.0.0.1:1");
     assert_string_equal(options.listen[1], "[::1]:2");
     assert_null(options.listen[2]);
+    assert_string_equal(options.state, "/c");
     assert_true(options.insecure && options.check_config && !options.demo);
     assert_int_equal(PARSE(&options, "--demo", "--socket", "./x"), 1);
     assert_true(options.demo);
@@ -96,6 +98,9 @@ static void test_wrong(void **state)
             {{"--demo", "--config=/a"}, "--demo brings its own configuration"},
             {{"--socket", "devregd.sock"}, "begins with / or ./"},
             {{"--socket", ""}, "begins with / or ./"},
+            {{"--state", "devregd"}, "--state devregd: expected a path that begins with / or ./"},
+            {{"--state="}, "begins with / or ./"},
+            {{"--state"}, "requires an argument"},
     };
 
     (void)state;
@@ -129,8 +134,8 @@ static void test_too_many_addresses(void **state)
 
 static void test_help(void **state)
 {
-    static const char *const names[] = {"--config FILE", "--socket PATH", "--listen ADDRESS:PORT", "--demo",
-            "--insecure", "--check-config", "--version", "--help"};
+    static const char *const names[] = {"--config FILE", "--socket PATH", "--listen ADDRESS:PORT",
+            "--state DIR", "--demo", "--insecure", "--check-config", "--version", "--help"};
     struct options options;
 
     (void)state;
