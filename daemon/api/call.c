@@ -111,8 +111,13 @@ void call_answer(struct call *call, unsigned status, const char *content_type)
 
 void call_answer_json(struct call *call)
 {
+    call_answer_json_status(call, 200);
+}
+
+void call_answer_json_status(struct call *call, unsigned status)
+{
     buffer_append_char(&call->reply, '\n');
-    call_answer(call, 200, "application/json");
+    call_answer(call, status, "application/json");
 }
 
 const char *call_request_id(const struct call *call, char id[CALL_REQUEST_ID_SIZE])

@@ -82,8 +82,9 @@ void call_run(struct call *call);
 /* Ends the call with what stands in call->reply. */
 void call_answer(struct call *call, unsigned status, const char *content_type);
 
-/* Ends the call with call->reply as JSON and status 200. */
+/* Ends the call with call->reply as JSON and status 200, or another one that is no failure. */
 void call_answer_json(struct call *call);
+void call_answer_json_status(struct call *call, unsigned status);
 
 /* Ends the call with a problem document for the error. */
 void call_fail(struct call *call, const struct error *error);

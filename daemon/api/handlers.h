@@ -25,5 +25,10 @@ void registers_patch(struct call *call);
 void data_get(struct call *call);
 void data_put(struct call *call);
 
+/* tokens.c */
+void tokens_list(struct call *call);
+void tokens_post(struct call *call);
+void tokens_delete(struct call *call);
+
 /* routes.c */
 void routes_list(struct call *call);

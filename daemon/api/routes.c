@@ -33,6 +33,13 @@ const struct route routes[] = {
                 "offset length width fixed", data_get, "Reads raw octets, with fixed=1 all from one offset"},
         {"PUT", "/v1/regions/{region}/data", 4, PERMISSION_WRITE, TARGET_REGION, "write", BODY_OCTETS,
                 "offset width fixed", data_put, "Writes raw octets, with fixed=1 all to one offset"},
+        {"GET", "/v1/tokens", 2, PERMISSION_ADMIN, TARGET_NONE, "token.list", BODY_NONE, "", tokens_list,
+                "All tokens, without their secrets"},
+        {"POST", "/v1/tokens", 2, PERMISSION_ADMIN, TARGET_NONE, "token.create", BODY_JSON, "", tokens_post,
+                "Makes a token ({\"name\", \"permissions\", \"regions\", \"seconds\"}) and shows its "
+                "secret, once"},
+        {"DELETE", "/v1/tokens/{token}", 3, PERMISSION_ADMIN, TARGET_NONE, "token.revoke", BODY_NONE, "",
+                tokens_delete, "Revokes a token and ends its reservations"},
 };
 
 const size_t route_count = ELEMENTS(routes);

@@ -117,6 +117,10 @@ const struct api_answer *api_request(struct api_fixture *fixture, const char *me
     call->daemon = &fixture->daemon;
     call->route = find_route(method, path);
     call->answered_later = note_answer;
+    call->principal = fixture->principal
+                              ? principal_ref(fixture->principal)
+                              : principal_new(&fixture->daemon.accounts, PRINCIPAL_ANONYMOUS, NULL);
+    assert_non_null(call->principal);
     for (size_t i = 0; i < CALL_PARAMETERS && (word = next_word(&rest, " ")); i++)
         call->parameters[i] = word;
     rest = arguments;

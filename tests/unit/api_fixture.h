@@ -19,6 +19,7 @@ struct api_fixture {
     struct region_description regions[API_DEVICES];
     struct device_description devices[API_DEVICES];
     struct daemon daemon;
+    struct principal *principal; /* who asks from now on; NULL: anonymous. The test's to release */
 };
 
 struct api_answer {
