@@ -11,22 +11,36 @@
  *   DEVREG_MASK, DEVREG_OLD, DEVREG_NEW   values in hex; of several the first eight, separated by commas
  *   DEVREG_RESULT      "ok", "refused" or "failed"
  *   DEVREG_STATUS      the HTTP status, when there was a request
- *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given */
+ *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given
+ *
+ * Every record also has MESSAGE, a sentence for people, PRIORITY (a refusal or a failure is a warning, a
+ * change a notice, a mere look information), SYSLOG_IDENTIFIER=devregd and MESSAGE_ID=AUDIT_MESSAGE_ID, so
+ *
+ *   journalctl MESSAGE_ID=7288040bd1d44054add61bec479709f9 DEVREG_PRINCIPAL=user:alice
+ *
+ * lists what alice did. Records that there was no room for are a record of their own: the action
+ * "audit.lost", with how many in DEVREG_COUNT. Where there is no journal, each is a line on standard error.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <systemd/sd-event.h>
-
 #include "util/error.h"
 
 struct audit;
 
-enum { AUDIT_VALUES_SIZE = 200 };
+#define AUDIT_MESSAGE_ID     "7288040bd1d44054add61bec479709f9"
+#define AUDIT_JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-/* Texts may be NULL; then there is no such field. They are copied. */
+enum {
+    AUDIT_VALUES_SIZE = 200,
+    AUDIT_RECORDS = 8192,      /* that may wait for the journal */
+    AUDIT_REQUEST_RECORDS = 2, /* of one request, usually at most */
+};
+
+/* Texts may be NULL; then there is no such field. They are copied; what is far too long is cut. */
 struct audit_record {
     const char *principal;
     const char *peer;
@@ -46,10 +60,14 @@ struct audit_record {
     const char *reason;
 };
 
-/* Records are written by a thread of its own, so that a journal that stalls delays nobody. */
+/* Records are written by a thread of its own, so that a journal that stalls delays nobody. Signals that the
+ * loop takes must be blocked already. */
 int audit_new(struct audit **ret_audit, struct error *error);
 
-/* Writes what is left, but waits no longer than this for a journal that stalls. */
+/* The same with another journal's socket. */
+int audit_new_at(const char *journal_socket, struct audit **ret_audit, struct error *error);
+
+/* Writes what is left, but waits no longer than this for a journal or a standard error that stalls. */
 void audit_free(struct audit *audit, unsigned timeout_ms);
 
 /* Whether there is room for the records of so many requests. When not, no change may be made. */

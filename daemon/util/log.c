@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* An audit record without a journal is the longest. */
+enum { LINE_SIZE = 4096 };
+
 void log_line(int severity, const char *format, ...)
 {
-    char line[1024];
+    char line[LINE_SIZE];
     va_list arguments;
     size_t used;
     int size;

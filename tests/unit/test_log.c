@@ -11,7 +11,7 @@
 #include "util/log.h"
 
 /* What the call puts on standard error. */
-static void capture(char text[4096], void (*call)(const char *argument), const char *argument)
+static void capture(char text[8192], void (*call)(const char *argument), const char *argument)
 {
     _cleanup_close_ int fd = memfd_create("log", MFD_CLOEXEC);
     _cleanup_close_ int saved = dup(STDERR_FILENO);
@@ -21,7 +21,7 @@ static void capture(char text[4096], void (*call)(const char *argument), const c
     assert_true(dup2(fd, STDERR_FILENO) >= 0);
     call(argument);
     assert_true(dup2(saved, STDERR_FILENO) >= 0);
-    size = pread(fd, text, 4095, 0);
+    size = pread(fd, text, 8191, 0);
     assert_true(size >= 0);
     text[size] = 0;
 }
@@ -50,7 +50,7 @@ static int with_journal(void **state)
 
 static void test_plain(void **state)
 {
-    char text[4096];
+    char text[8192];
 
     (void)state;
     capture(text, warn, "edu is absent");
@@ -59,7 +59,7 @@ static void test_plain(void **state)
 
 static void test_severity(void **state)
 {
-    char text[4096];
+    char text[8192];
 
     (void)state;
     capture(text, warn, "edu is absent");
@@ -71,7 +71,7 @@ static void test_severity(void **state)
 /* A second line, or a terminal's escape sequence, would be a line that the daemon never wrote. */
 static void test_forging(void **state)
 {
-    char text[4096], every[32];
+    char text[8192], every[32];
 
     (void)state;
     capture(text, warn, "a\n<0>devregd: forged\r\x1b[2Jb\x7f");
@@ -87,23 +87,23 @@ static void test_forging(void **state)
 
 static void test_long(void **state)
 {
-    char text[4096], argument[3000];
+    char text[8192], argument[6000];
 
     (void)state;
-    for (size_t length = 990; length < 1040; length++) {
+    for (size_t length = 4062; length < 4112; length++) {
         memset(argument, 'a', length);
         argument[length] = 0;
         capture(text, warn, argument);
         test_that(strchr(text, '\n') == text + strlen(text) - 1, "%zu characters are not one line", length);
-        test_that(strlen(text) == (length < 1013 ? length + 10 : strlen(text)), "%zu characters became %zu",
+        test_that(strlen(text) == (length < 4085 ? length + 10 : strlen(text)), "%zu characters became %zu",
                 length, strlen(text));
-        test_that(strlen(text) > 1000 - 1 && strlen(text) <= 1024, "%zu characters became %zu", length,
+        test_that(strlen(text) > 4072 - 1 && strlen(text) <= 4096, "%zu characters became %zu", length,
                 strlen(text));
     }
     memset(argument, 'a', sizeof(argument));
     argument[sizeof(argument) - 1] = 0;
     capture(text, warn, argument);
-    assert_true(strlen(text) <= 1024);
+    assert_true(strlen(text) <= 4096);
     assert_int_equal(text[strlen(text) - 1], '\n');
 }
 
