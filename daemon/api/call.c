@@ -67,7 +67,7 @@ int call_admit(struct call *call, struct error *error)
                 "systemd-journald' on the daemon's machine");
     if (!call->reservation || !(permission_bit(permission) & FENCED))
         return 0;
-    return admission_check_reservation(daemon, call->principal, call->reservation, error);
+    return reservations_require(daemon->reservations, call->principal->name, call->reservation, error);
 }
 
 void call_run(struct call *call)

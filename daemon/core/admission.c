@@ -30,27 +30,6 @@ static int refuse_reserved(const struct operation *operation, const struct reser
             blocking->contact[0] ? ", contact: " : "", blocking->contact, region_name(operation->region));
 }
 
-int admission_check_reservation(
-        struct daemon *daemon, const struct principal *principal, const char *id, struct error *error)
-{
-    const struct reservation *reservation =
-            daemon->reservations ? reservations_find(daemon->reservations, id) : NULL;
-
-    if (reservation && reservation->account != principal->account)
-        reservation = NULL; /* not to be told of */
-    if (reservation && reservation->state == RESERVATION_HELD)
-        return 0;
-    if (!reservation)
-        return error_set(error, -EUSERS,
-                "the request names the reservation '%.40s', which %s does not hold: take a new one", id,
-                principal->name);
-    if (reservation->state == RESERVATION_WAITING)
-        return error_set(error, -EUSERS, "the reservation %s of %s is still waiting: it is not held yet", id,
-                reservation->target);
-    return error_set(error, -EUSERS, "the reservation %s of %s is over: %s%s%s", id, reservation->target,
-            reservation_end_name(reservation->end), reservation->reason[0] ? ": " : "", reservation->reason);
-}
-
 int admission_ask(struct daemon *daemon, const struct operation *operation,
         const struct reservation **ret_blocking, struct error *error)
 {
@@ -98,8 +77,9 @@ void admission_recheck(struct daemon *daemon)
 {
     for (struct operation *operation = daemon->operations; operation; operation = operation->next) {
         if (find_blocking(daemon, operation) ||
-                (operation->reservation && admission_check_reservation(daemon, operation->principal,
-                                                   operation->reservation, NULL) < 0))
+                (operation->reservation && reservations_require(daemon->reservations,
+                                                   operation->principal->name, operation->reservation,
+                                                   NULL) < 0))
             atomic_store(&operation->revoked, true);
     }
 }

@@ -7,14 +7,9 @@
 
 /* Asks for a prepared operation; its values and mask are known. Returns 0, or
  *   -EPERM, -EKEYREJECTED  no access rule allows it
- *   -EUSERS                it is reserved by another; *ret_blocking says by whom, or is NULL when the
- *                          reservation that the request named is over */
+ *   -EUSERS                it is reserved by another; *ret_blocking says by whom */
 int admission_ask(struct daemon *daemon, const struct operation *operation,
         const struct reservation **ret_blocking, struct error *error);
-
-/* Whether the reservation that a request named is still its principal's. Returns 0 or -EUSERS. */
-int admission_check_reservation(
-        struct daemon *daemon, const struct principal *principal, const char *id, struct error *error);
 
 /* Asks, and starts the operation: it counts as under way until admission_end(), which its owner calls from
  * completed(). Returns what admission_ask() and operation_start() do; on failure nothing is to be ended. */
