@@ -20,6 +20,7 @@ int device_init(struct device *device, const struct device_description *descript
     for (size_t i = 0; i < device->region_count; i++) {
         device->regions[i].device = device;
         device->regions[i].description = &description->regions[i];
+        region_note_place(&device->regions[i]);
     }
     error_set(&device->absent, -ENODEV, "not opened yet");
     return 0;
@@ -69,6 +70,7 @@ static void attach_region(struct region *region)
         return;
     }
     region->handle->backend = backend;
+    region_note_place(region);
     if (check_widths(region, &region->absent) < 0) {
         backend->region_close(region->handle);
         region->handle = NULL;
