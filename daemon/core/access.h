@@ -16,6 +16,12 @@
 #include "core/permission.h"
 #include "core/principal.h"
 
+enum {
+    ACCESS_RULES = 1024,      /* at most, so that a set of rules is a few words */
+    ACCESS_RULE_RANGES = 256, /* of one rule, at most */
+    ACCESS_RULE_VALUES = 64,  /* likewise */
+};
+
 enum subject_kind {
     SUBJECT_EVERYBODY,   /* "*" */
     SUBJECT_ANONYMOUS,   /* "anonymous" */
@@ -47,9 +53,9 @@ struct access_rule {
     struct access_range *ranges;
     size_t range_count; /* 0: all of the region */
 
-    /* For writes, in the region's order of octets; then each range is one register of 1, 2, 4 or 8 octets.
-     * An allowing rule lets only these bits change, to one of these values; a denying one forbids changing
-     * these bits, or making them one of these values. */
+    /* For PERMISSION_WRITE alone, in the region's order of octets; then each range is one naturally aligned
+     * register of 1, 2, 4 or 8 octets. An allowing rule lets only these bits change, to one of these values;
+     * a denying one forbids changing these bits, or making them one of these values. */
     bool has_mask;
     uint64_t mask; /* all ones when it is not given */
     uint64_t *values;
@@ -65,10 +71,13 @@ void access_rules_done(struct access_rules *rules);
 
 struct access_decision {
     bool allowed;
+    enum permission permission;     /* that was asked for; of a modification the one that it lacks */
     const struct access_rule *rule; /* that decided; NULL: none allows it */
     const struct region *region;    /* the region that the rule is for, when it is another one (an alias) */
-    uint64_t offset;                /* the first octet that is not allowed */
-    bool narrowed;                  /* a rule allows it, but not the token's scope */
+    bool has_offset;
+    uint64_t offset; /* the first octet that is not allowed */
+    bool narrowed;   /* a rule allows it, but not the token's scope */
+    bool partly;     /* rules allow other bits or values there */
 };
 
 /* Whether the principal may do this at all: with the region, or with any one (region NULL). For a
@@ -78,19 +87,41 @@ struct access_decision {
 bool access_may(const struct access_rules *rules, const struct principal *principal,
         enum permission permission, const struct region *region, struct access_decision *ret_decision);
 
-/* Whether the principal may have exactly these octets of the region, or what they are behind, for anything
- * but writing values. */
+/* Whether the principal may have exactly these octets of the region, or what they are behind. For
+ * PERMISSION_WRITE: whether it may write whatever it likes there. */
 bool access_may_range(const struct access_rules *rules, const struct inventory *inventory,
         const struct principal *principal, enum permission permission, const struct region *region,
         uint64_t first, uint64_t last, struct access_decision *ret_decision);
 
 /* Whether the principal may make this operation: reading needs PERMISSION_READ, writing PERMISSION_WRITE
- * and, as the values written and the mask say, the rules' masks and values; OPERATION_MODIFY needs both. */
+ * and, as the values written and the mask say, the rules' masks and values; OPERATION_MODIFY needs both.
+ * Without values (NULL), whether it may write any.
+ *
+ * A device sees each access of a vector by itself, so each must be allowed by itself: a register that is
+ * written in pieces has, between them, a value that nobody asked for. And a modification writes all octets
+ * of its register, with what was read where its mask is 0: of those none may be denied, and each must be in
+ * the range of a rule that allows, though not its bits. */
 bool access_decide(const struct access_rules *rules, const struct inventory *inventory,
         const struct principal *principal, const struct operation *operation,
         struct access_decision *ret_decision);
 
-/* Says why it was not allowed: "no access rule lets user:bob write edu:0x4: ...". -EPERM, or -EKEYREJECTED
- * for an anonymous principal, who should say who it is. */
+/* How a rule bears on octets of a region, for explanations. */
+enum access_bearing {
+    ACCESS_BEARS, /* it allows or denies them, in part at least */
+    ACCESS_OTHER_PRINCIPALS,
+    ACCESS_OTHER_PERMISSIONS,
+    ACCESS_OTHER_REGIONS, /* nor is it a denying one for a region that shares them */
+    ACCESS_OTHER_RANGES,
+};
+
+/* region NULL: any, or none when it is PERMISSION_ADMIN alone. *ret_alias is the other region through which
+ * a denying rule bears on these octets, or NULL. */
+enum access_bearing access_rule_bearing(const struct access_rule *rule, const struct inventory *inventory,
+        const struct principal *principal, permission_set permissions, const struct region *region,
+        uint64_t first, uint64_t last, const struct region **ret_alias);
+
+/* Says why it was not allowed: "no access rule lets user:bob write edu:0x4: ...". The permission counts only
+ * when the decision has none. -EPERM, or -EKEYREJECTED for an anonymous principal, who should say who it is.
+ */
 int access_refuse(const struct principal *principal, enum permission permission, const struct region *region,
         const struct access_decision *decision, struct error *error);
