@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_access.h"
+#include "config_access_check.h"
 #include "config_file.h"
 #include "util/cleanup.h"
 
@@ -61,21 +63,49 @@ static void read_fragments(struct config_reader *reader, const char *main_path)
     free(entries);
 }
 
+static int out_of_memory(struct config_problems *problems)
+{
+    buffer_append_string(&problems->text, "out of memory\n");
+    problems->count++;
+    return -EINVAL;
+}
+
+/* What concerns rules and devices alike, when all have been read. */
+static int complete_access(struct config_reader *reader, char *main_text, const char *path)
+{
+    struct config *config = reader->config;
+
+    if (!config->has_access)
+        return config_access_built_in(&config->access);
+    reader->file = path;
+    reader->text = main_text;
+    config_access_check(reader);
+    reader->text = NULL;
+    return 0;
+}
+
 int config_load(
         const char *path, bool insecure, struct config **ret_config, struct config_problems *problems)
 {
     _cleanup_(config_freep) struct config *config = config_new(problems);
-    struct config_reader reader = {
-            .file = path, .insecure = insecure, .config = config, .problems = problems};
+    _cleanup_free_ char *main_text = NULL;
+    struct config_reader reader = {.file = path,
+            .insecure = insecure,
+            .config = config,
+            .problems = problems,
+            .keep_text = &main_text};
 
     if (!config)
         return -EINVAL;
     config_file_read(&reader);
+    reader.keep_text = NULL;
     read_fragments(&reader, path);
     if (problems->count == 0 && config->limits.data_bytes > config->limits.data_total_bytes) {
         reader.file = path;
         config_report(&reader, false, "limits: data_bytes is larger than data_total_bytes");
     }
+    if (problems->count == 0 && complete_access(&reader, main_text, path) < 0)
+        return out_of_memory(problems);
     if (problems->count)
         return -EINVAL;
     *ret_config = take_ptr(config);
@@ -106,11 +136,9 @@ int config_demo(struct config **ret_config, struct config_problems *problems)
     config->device_count = config->devices ? 2 : 0;
     if (!config->devices ||
             !add_demo_board(&config->devices[0], "edu", "simulated: QEMU's educational device") ||
-            !add_demo_board(&config->devices[1], "odd", "simulated: registers that misbehave")) {
-        buffer_append_string(&problems->text, "out of memory\n");
-        problems->count++;
-        return -EINVAL;
-    }
+            !add_demo_board(&config->devices[1], "odd", "simulated: registers that misbehave") ||
+            config_access_demo(&config->access) < 0)
+        return out_of_memory(problems);
     *ret_config = take_ptr(config);
     return 0;
 }
@@ -126,10 +154,12 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->device_count; i++)
         device_description_done(&config->devices[i]);
     free(config->devices);
+    access_rules_done(&config->access);
     free(config);
 }
 
 void config_problems_done(struct config_problems *problems)
 {
     buffer_done(&problems->text);
+    buffer_done(&problems->warnings);
 }

@@ -17,17 +17,23 @@ struct config {
     char **listen; /* ended by NULL; NULL when the configuration has none */
     char *state;   /* the state directory; NULL when the configuration has none */
     struct limits limits;
+    bool has_access; /* otherwise the rules are the built-in ones */
+    struct access_rules access;
     struct device_description *devices;
     size_t device_count;
 };
 
-/* All that is wrong, a line each: "FILE:LINE:COLUMN: POINTER: what, and what was expected". */
+/* All that is wrong, a line each: "FILE:LINE:COLUMN: POINTER: what, and what was expected". What is not
+ * wrong, but hardly meant, is a warning: a line likewise, after "warning: ". */
 struct config_problems {
     struct buffer text;
     size_t count;
+    struct buffer warnings;
+    size_t warning_count;
 };
 
-/* Both return 0 and a configuration for config_free(), or -EINVAL with at least one problem. */
+/* Both return 0 and a configuration for config_free(), or -EINVAL with at least one problem. There may be
+ * warnings either way. */
 int config_load(
         const char *path, bool insecure, struct config **ret_config, struct config_problems *problems);
 int config_demo(struct config **ret_config, struct config_problems *problems);

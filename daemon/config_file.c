@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_access.h"
 #include "config_check.h"
 #include "http/listen.h"
 #include "util/cleanup.h"
@@ -24,27 +25,19 @@ enum {
     NAME_LENGTH = 63,
 };
 
-struct key {
-    const char *name;
-    void (*take)(struct config_reader *reader, const json_t *value, void *field);
-    size_t field;
-    uint32_t bit; /* enum description_key, for those that depend on the backend */
-};
-
 /* One line a problem, whatever is in a key or a value that it names. */
-static void append_problem(struct config_reader *reader, unsigned line, unsigned column, const char *message)
+static void append_line(const struct config_reader *reader, struct buffer *text, const char *prefix,
+        const struct json_position *position, const char *message)
 {
-    struct buffer *text = &reader->problems->text;
     size_t start = text->size;
 
-    buffer_append_format(text, "%s:%u:%u: %s%s%s", reader->file, line, column, reader->pointer,
-            reader->pointer[0] ? ": " : "", message);
+    buffer_append_format(text, "%s%s:%u:%u: %s%s%s", prefix, reader->file, position->line, position->column,
+            reader->pointer, reader->pointer[0] ? ": " : "", message);
     for (size_t i = start; i < text->size; i++) {
         if ((unsigned char)text->data[i] < 0x20 || text->data[i] == 0x7f)
             text->data[i] = '?';
     }
     buffer_append_char(text, '\n');
-    reader->problems->count++;
 }
 
 /* A key that is written with escapes, or is too long, is not found: then what it is in will do. */
@@ -76,21 +69,38 @@ void config_report(struct config_reader *reader, bool at_key, const char *format
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     position = find_position(reader, at_key);
-    append_problem(reader, position.line, position.column, message);
+    append_line(reader, &reader->problems->text, "", &position, message);
+    reader->problems->count++;
+}
+
+void config_warn(struct config_reader *reader, const char *format, ...)
+{
+    struct json_position position;
+    char message[400];
+    va_list arguments;
+
+    if (reader->problems->warning_count++ >= REPORTS)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    position = find_position(reader, false);
+    append_line(reader, &reader->problems->warnings, "warning: ", &position, message);
 }
 
 /* jansson's columns begin at 0 where nothing was read. */
 static void report_malformed(struct config_reader *reader, const json_error_t *where)
 {
+    const struct json_position position = {
+            where->line > 0 ? (unsigned)where->line : 1, where->column > 0 ? (unsigned)where->column : 1};
     char message[sizeof(where->text) + 16];
 
     snprintf(message, sizeof(message), "not JSON: %s", where->text);
-    append_problem(reader, where->line > 0 ? (unsigned)where->line : 1,
-            where->column > 0 ? (unsigned)where->column : 1, message);
+    append_line(reader, &reader->problems->text, "", &position, message);
+    reader->problems->count++;
 }
 
-/* Steps into a member or an element; the returned length restores the pointer. */
-static size_t enter(struct config_reader *reader, const char *name)
+size_t config_enter(struct config_reader *reader, const char *name)
 {
     size_t before = strlen(reader->pointer);
     size_t used = before;
@@ -109,20 +119,20 @@ static size_t enter(struct config_reader *reader, const char *name)
     return before;
 }
 
-static size_t enter_element(struct config_reader *reader, size_t index)
+size_t config_enter_element(struct config_reader *reader, size_t index)
 {
     char name[24];
 
     snprintf(name, sizeof(name), "%zu", index);
-    return enter(reader, name);
+    return config_enter(reader, name);
 }
 
-static void leave(struct config_reader *reader, size_t before)
+void config_leave(struct config_reader *reader, size_t before)
 {
     reader->pointer[before] = 0;
 }
 
-static void report_unknown_key(struct config_reader *reader, const struct key *keys, size_t count)
+static void report_unknown_key(struct config_reader *reader, const struct config_key *keys, size_t count)
 {
     _cleanup_buffer_ struct buffer list = {0};
 
@@ -131,8 +141,7 @@ static void report_unknown_key(struct config_reader *reader, const struct key *k
     config_report(reader, true, "unknown key: expected one of %.*s", (int)list.size, list.data);
 }
 
-/* Reads an object by its table. *ret_bits is what was given of the keys that have a bit. */
-static void read_object(struct config_reader *reader, const json_t *object, const struct key *keys,
+void config_read_object(struct config_reader *reader, const json_t *object, const struct config_key *keys,
         size_t count, void *target, uint32_t *ret_bits)
 {
     const char *name;
@@ -143,7 +152,7 @@ static void read_object(struct config_reader *reader, const json_t *object, cons
         return;
     }
     json_object_foreach ((json_t *)object, name, value) {
-        size_t before = enter(reader, name);
+        size_t before = config_enter(reader, name);
         size_t i = 0;
 
         while (i < count && strcmp(keys[i].name, name) != 0)
@@ -154,11 +163,11 @@ static void read_object(struct config_reader *reader, const json_t *object, cons
             keys[i].take(reader, value, (char *)target + keys[i].field);
             *ret_bits |= keys[i].bit;
         }
-        leave(reader, before);
+        config_leave(reader, before);
     }
 }
 
-static void take_string(struct config_reader *reader, const json_t *value, void *field)
+void config_take_string(struct config_reader *reader, const json_t *value, void *field)
 {
     char **text = field;
 
@@ -174,7 +183,7 @@ static void take_string(struct config_reader *reader, const json_t *value, void 
 }
 
 /* A name stands in paths and on command lines: "edu:0x4". */
-static void take_name(struct config_reader *reader, const json_t *value, void *field)
+void config_take_name(struct config_reader *reader, const json_t *value, void *field)
 {
     const char *name = json_string_value(value);
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -187,7 +196,7 @@ static void take_name(struct config_reader *reader, const json_t *value, void *f
                 NAME_LENGTH);
         return;
     }
-    take_string(reader, value, field);
+    config_take_string(reader, value, field);
 }
 
 /* False after a report; then the number is as it was. */
@@ -237,7 +246,7 @@ static void take_bar(struct config_reader *reader, const json_t *value, void *fi
         *(unsigned *)field = (unsigned)number;
 }
 
-static void take_bool(struct config_reader *reader, const json_t *value, void *field)
+void config_take_bool(struct config_reader *reader, const json_t *value, void *field)
 {
     if (!json_is_boolean(value))
         config_report(reader, false, "expected true or false");
@@ -257,7 +266,7 @@ static void take_widths(struct config_reader *reader, const json_t *value, void 
     }
     json_array_foreach (value, index, element) {
         json_int_t bits = json_is_integer(element) ? json_integer_value(element) : 0;
-        size_t before = enter_element(reader, index);
+        size_t before = config_enter_element(reader, index);
 
         if (bits != 8 && bits != 16 && bits != 32 && bits != 64)
             config_report(reader, false, "is no width: expected 8, 16, 32 or 64");
@@ -265,7 +274,7 @@ static void take_widths(struct config_reader *reader, const json_t *value, void 
             config_report(reader, false, "is there twice");
         else
             widths |= (width_set)(bits / 8);
-        leave(reader, before);
+        config_leave(reader, before);
     }
     *(width_set *)field = widths;
 }
@@ -292,9 +301,9 @@ static void take_access(struct config_reader *reader, const json_t *value, void 
 
 #define REGION(key) offsetof(struct region_description, key)
 
-static const struct key region_keys[] = {
-        {"name", take_name, REGION(name), 0},
-        {"description", take_string, REGION(description), 0},
+static const struct config_key region_keys[] = {
+        {"name", config_take_name, REGION(name), 0},
+        {"description", config_take_string, REGION(description), 0},
         {"bar", take_bar, REGION(bar), KEY_BAR},
         {"offset", take_number, REGION(offset), KEY_OFFSET},
         {"base", take_number, REGION(base), KEY_BASE},
@@ -302,9 +311,9 @@ static const struct key region_keys[] = {
         {"widths", take_widths, REGION(widths), 0},
         {"endianness", take_endianness, REGION(endianness), 0},
         {"access", take_access, REGION(read_only), 0},
-        {"write_combining", take_bool, REGION(write_combining), KEY_WRITE_COMBINING},
-        {"slow", take_bool, REGION(slow), 0},
-        {"audit_reads", take_bool, REGION(audit_reads), 0},
+        {"write_combining", config_take_bool, REGION(write_combining), KEY_WRITE_COMBINING},
+        {"slow", config_take_bool, REGION(slow), 0},
+        {"audit_reads", config_take_bool, REGION(audit_reads), 0},
 };
 
 static void take_regions(struct config_reader *reader, const json_t *value, void *field)
@@ -324,25 +333,25 @@ static void take_regions(struct config_reader *reader, const json_t *value, void
     }
     device->region_count = json_array_size(value);
     json_array_foreach (value, index, element) {
-        size_t before = enter_element(reader, index);
+        size_t before = config_enter_element(reader, index);
 
-        read_object(reader, element, region_keys, ELEMENTS(region_keys), &device->regions[index],
+        config_read_object(reader, element, region_keys, ELEMENTS(region_keys), &device->regions[index],
                 &device->regions[index].keys);
-        leave(reader, before);
+        config_leave(reader, before);
     }
 }
 
 #define DEVICE(key) offsetof(struct device_description, key)
 
-static const struct key device_keys[] = {
-        {"name", take_name, DEVICE(name), 0},
-        {"description", take_string, DEVICE(description), 0},
-        {"backend", take_string, DEVICE(backend), 0},
-        {"address", take_string, DEVICE(address), KEY_ADDRESS},
-        {"id", take_string, DEVICE(id), KEY_ID},
-        {"model", take_string, DEVICE(model), KEY_MODEL},
-        {"trace", take_string, DEVICE(trace), KEY_TRACE},
-        {"path", take_string, DEVICE(path), KEY_PATH},
+static const struct config_key device_keys[] = {
+        {"name", config_take_name, DEVICE(name), 0},
+        {"description", config_take_string, DEVICE(description), 0},
+        {"backend", config_take_string, DEVICE(backend), 0},
+        {"address", config_take_string, DEVICE(address), KEY_ADDRESS},
+        {"id", config_take_string, DEVICE(id), KEY_ID},
+        {"model", config_take_string, DEVICE(model), KEY_MODEL},
+        {"trace", config_take_string, DEVICE(trace), KEY_TRACE},
+        {"path", config_take_string, DEVICE(path), KEY_PATH},
         {"regions", take_regions, DEVICE(regions), 0},
 };
 
@@ -367,13 +376,13 @@ static void take_devices(struct config_reader *reader, const json_t *value, void
     config->devices = devices;
     json_array_foreach (value, index, element) {
         struct device_description *device = &config->devices[config->device_count];
-        size_t before = enter_element(reader, index);
+        size_t before = config_enter_element(reader, index);
 
         *device = (struct device_description){0};
-        read_object(reader, element, device_keys, ELEMENTS(device_keys), device, &device->keys);
+        config_read_object(reader, element, device_keys, ELEMENTS(device_keys), device, &device->keys);
         config->device_count++;
         config_check_device(reader, config->device_count - 1);
-        leave(reader, before);
+        config_leave(reader, before);
     }
 }
 
@@ -394,14 +403,14 @@ static void take_listen(struct config_reader *reader, const json_t *value, void 
     }
     json_array_foreach (value, index, element) {
         struct error error = {0};
-        size_t before = enter_element(reader, index);
+        size_t before = config_enter_element(reader, index);
 
-        take_string(reader, element, &(*list)[count]);
+        config_take_string(reader, element, &(*list)[count]);
         if ((*list)[count] && listen_check((*list)[count], reader->insecure, &error) < 0)
             config_report(reader, false, "%s", error.message);
         if ((*list)[count])
             count++;
-        leave(reader, before);
+        config_leave(reader, before);
     }
 }
 
@@ -454,7 +463,7 @@ static void take_limit(struct config_reader *reader, const json_t *value, void *
     }
 }
 
-static const struct key limit_keys[] = {
+static const struct config_key limit_keys[] = {
         {"connections", take_limit, LIMIT(connections), 0},
         {"json_body_bytes", take_limit, LIMIT(json_body_bytes), 0},
         {"data_bytes", take_limit, LIMIT(data_bytes), 0},
@@ -473,7 +482,7 @@ static void take_limits(struct config_reader *reader, const json_t *value, void 
 {
     uint32_t bits = 0;
 
-    read_object(reader, value, limit_keys, ELEMENTS(limit_keys), field, &bits);
+    config_read_object(reader, value, limit_keys, ELEMENTS(limit_keys), field, &bits);
 }
 
 #define CONFIG(key) offsetof(struct config, key)
@@ -487,12 +496,13 @@ static void take_schema(struct config_reader *reader, const json_t *value, void 
 }
 
 /* A fragment has the first two of these alone. */
-static const struct key file_keys[] = {
+static const struct config_key file_keys[] = {
         {"$schema", take_schema, 0, 0},
         {"devices", take_devices, CONFIG(devices), 0},
         {"listen", take_listen, CONFIG(listen), 0},
         {"limits", take_limits, CONFIG(limits), 0},
         {"state", take_path, CONFIG(state), 0},
+        {"access", config_take_access, CONFIG(access), 0},
 };
 
 void config_file_read(struct config_reader *reader)
@@ -512,9 +522,12 @@ void config_file_read(struct config_reader *reader)
     if (!document) {
         report_malformed(reader, &where);
     } else {
-        read_object(reader, document, file_keys, reader->fragment ? 2 : ELEMENTS(file_keys), reader->config,
-                &bits);
+        config_read_object(reader, document, file_keys, reader->fragment ? 2 : ELEMENTS(file_keys),
+                reader->config, &bits);
     }
     json_decref(document);
-    free(take_ptr(reader->text));
+    if (reader->keep_text)
+        *reader->keep_text = take_ptr(reader->text);
+    else
+        free(take_ptr(reader->text));
 }

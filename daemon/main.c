@@ -3,10 +3,12 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config.h"
 #include "options.h"
 #include "run.h"
+#include "util/log.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -16,12 +18,31 @@ enum {
     KEPT_BLOCK_BYTES = 4 * 1024 * 1024,
 };
 
+/* Warnings of a configuration that is used are the log's. */
+static void show_warnings(const struct config_problems *problems, bool check)
+{
+    const char *line = problems->warnings.data;
+    size_t left = problems->warnings.size;
+
+    while (left > 0) {
+        size_t length = (size_t)((const char *)memchr(line, '\n', left) - line);
+
+        if (check)
+            fprintf(stderr, "%.*s\n", (int)length, line);
+        else
+            log_warning("%.*s", (int)length, line);
+        line += length + 1;
+        left -= length + 1;
+    }
+}
+
 static int load(const struct options *options, struct config **ret_config)
 {
     struct config_problems problems = {0};
     int r = options->demo ? config_demo(ret_config, &problems)
                           : config_load(options->config, options->insecure, ret_config, &problems);
 
+    show_warnings(&problems, options->check_config);
     if (r < 0) {
         fwrite(problems.text.data, 1, problems.text.size, stderr);
         fprintf(stderr, "devregd: the configuration has %zu %s%s\n", problems.count,

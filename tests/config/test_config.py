@@ -22,6 +22,9 @@ NOBODY = 65534
 
 # Names, places and sums that concern several values, the form of addresses, and the numbers in strings.
 BEYOND_THE_SCHEMA = {
+    "access-contradiction",
+    "access-names",
+    "access-range",
     "duplicate-names",
     "limits-total",
     "overlap",
@@ -217,6 +220,26 @@ def single_mistakes():
     yield from (region(devmem, **{key: 0}) for key in ["bar", "offset"])
     yield from (changed(devmem, **{key: "/x"}) for key in ["trace", "path"])
     yield changed(device, regions=[{"name": "r"}, {"name": "s"}])
+    rule = {"principals": ["user:root"], "permissions": ["write"], "ranges": ["0x0-0x3"], "mask": 1, "values": [1]}
+
+    def access(**keys):
+        return {"access": [{k: v for k, v in {**rule, **keys}.items() if v is not None}]}
+
+    yield from ({"access": value} for value in [[], {}, "all", [5], [{}]])
+    yield from (access(**{key: value}) for key in rule for value in ["x", {}, True, [[]]])
+    yield from (access(**{key: []}) for key in rule)
+    yield from (access(**{key: None}) for key in ["principals", "permissions", "ranges"])
+    yield from (access(name=value) for value in ["", "a b", "-a", 5, "a" * 64])
+    yield from (access(deny=value) for value in [0, "yes", []])
+    yield from (access(principals=[value]) for value in ["", "root", "user:", "group:*", "group:", "role:x", "token:a b", "user:a:b"])
+    yield from (access(permissions=value) for value in [["none"], ["all"], ["write", "read"], ["write", "write"], ["execute"]])
+    yield access(permissions=["all", "read"], mask=None, values=None)
+    yield from (access(regions=value) for value in [[""], ["a b"], ["a/b"], [5]])
+    yield from (access(ranges=[value]) for value in ["", "0x0", "0-3", "0x0-3", "0x0 - 0x3", "0x0-0x3-0x5", "0x0+-1", 5])
+    yield from (access(mask=value, values=None) for value in [0, -1, "x", "1k", 1.5])
+    yield from (access(values=[value]) for value in [-1, "x", "1k", 1.5])
+    yield access(ranges=["0x0-0x3"] * 257)
+    yield access(values=[1] * 65)
 
 
 @pytest.mark.parametrize("document", single_mistakes(), ids=json.dumps)
@@ -253,7 +276,7 @@ def test_schema_examples(devregd, schema, tmp_path):
 
 
 def test_schema_describes_every_key(schema):
-    for name in ["device", "region", "limits"]:
+    for name in ["device", "region", "limits", "accessRule"]:
         for key, value in schema["$defs"][name]["properties"].items():
             assert value.get("description"), f"{name}.{key} has no description"
 
@@ -265,12 +288,13 @@ def keys_of(text):
 def test_schema_has_every_key(devregd, schema, tmp_path):
     """The daemon names the keys it takes when it is given another one."""
     path = tmp_path / "devregd.json"
-    path.write_text('{"?": 0, "limits": {"?": 0}, "devices": [{"?": 0, "regions": [{"?": 0}]}]}')
+    path.write_text('{"?": 0, "limits": {"?": 0}, "access": [{"?": 0}], "devices": [{"?": 0, "regions": [{"?": 0}]}]}')
     lines = [line for line in mistakes(run(devregd, path)) if "unknown key" in line]
     found = {re.search(r": (/\S*): unknown", line).group(1): keys_of(line) for line in lines}
     definitions = schema["$defs"]
     assert sorted(found["/?"]) == sorted(schema["properties"])
     assert sorted(found["/limits/?"]) == sorted(definitions["limits"]["properties"])
+    assert sorted(found["/access/0/?"]) == sorted(definitions["accessRule"]["properties"])
     assert sorted(found["/devices/0/?"]) == sorted(definitions["device"]["properties"])
     assert sorted(found["/devices/0/regions/0/?"]) == sorted(definitions["region"]["properties"])
 
@@ -306,6 +330,85 @@ def test_schema_defaults(schema, devregd):
     limits = json.loads(status.stdout)["limits"]
     properties = schema["$defs"]["limits"]["properties"]
     assert limits == {key: value["default"] for key, value in properties.items()}
+
+
+RULE = {"principals": ["user:root"], "permissions": ["read"]}
+
+
+@pytest.mark.parametrize(
+    "rules, place, text",
+    [
+        ([{**RULE, "principals": ["group:no-such-group-here"]}], "/access/0/principals/0", "no group no-such-group-here"),
+        ([{**RULE, "principals": ["user:*", "user:no-such-user-here"]}], "/access/0/principals/1", "no user no-such-user-here"),
+        ([{**RULE, "regions": ["edu", "rom*"]}], "/access/0/regions/1", "never matches"),
+        ([{**RULE, "regions": ["ram"], "ranges": ["0xffc+4", "0x1000+4"]}], "/access/0/ranges/1", "outside every region"),
+        ([RULE, {**RULE, "name": "other"}], "/access/1", "does the same as the rule access[0]"),
+        ([{**RULE, "regions": ["edu"]}, {**RULE, "regions": ["e*"]}], "/access/1", "does the same as the rule access[0]"),
+        ([{**RULE, "ranges": ["0x0+4"]}, {**RULE, "name": "off", "deny": True}], "/access/0", "the rule off denies all of it"),
+        ([{**RULE, "regions": ["ram"]}, {**RULE, "principals": ["*"], "permissions": ["all"], "regions": ["ra?"],
+                                         "deny": True}], "/access/0", "the rule access[1] denies all of it"),
+        ([{**RULE, "principals": ["token:ci", "token:c*"]}, {**RULE, "principals": ["token:*"], "deny": True}],
+         "/access/0", "denies all of it"),
+    ],
+)
+def test_warnings(devregd, tmp_path, rules, place, text):
+    """What has no effect is said, with its place; it is no reason not to start."""
+    devices = [
+        {"name": "edu", "model": "edu", "regions": [{"name": "edu"}]},
+        {"name": "ram", "model": "ram", "regions": [{"name": "ram", "size": "4k"}]},
+    ]
+    path = tmp_path / "devregd.json"
+    path.write_text(json.dumps({"access": rules, "devices": devices}, indent=1))
+    result = run(devregd, path)
+    assert result.returncode == 0
+    (line,) = result.stderr.decode().splitlines()
+    assert re.match(rf"warning: {re.escape(str(path))}:[1-9]\d*:[1-9]\d*: {re.escape(place)}: ", line), line
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{**RULE, "regions": ["ram"]}, {**RULE, "regions": ["edu"], "deny": True}],
+        [{**RULE, "ranges": ["0x0+8"]}, {**RULE, "ranges": ["0x0+4"], "deny": True}],
+        [{**RULE, "principals": ["user:*"]}, {**RULE, "deny": True}],
+        [{**RULE, "permissions": ["read", "list"]}, {**RULE, "deny": True}],
+        [RULE, {**RULE, "regions": ["*"], "deny": True}],
+        [{**RULE, "permissions": ["write"]},
+         {**RULE, "permissions": ["write"], "ranges": ["0x0+4"], "mask": 1, "deny": True}],
+        [{**RULE, "permissions": ["write"], "ranges": ["0x0+4"], "mask": 1},
+         {**RULE, "permissions": ["write"], "ranges": ["0x0+4"], "mask": 2, "deny": True}],
+    ],
+)
+def test_no_warnings(devregd, tmp_path, rules):
+    """Where something is left, whoever wrote the rules may have meant it."""
+    devices = [
+        {"name": "edu", "model": "edu", "regions": [{"name": "edu"}]},
+        {"name": "ram", "model": "ram", "regions": [{"name": "ram", "size": "4k"}]},
+    ]
+    path = tmp_path / "devregd.json"
+    path.write_text(json.dumps({"access": rules, "devices": devices}))
+    result = run(devregd, path)
+    assert result.returncode == 0 and result.stderr == b""
+
+
+def test_fragments_have_no_rules(devregd, tmp_path):
+    path = tmp_path / "devregd.json"
+    path.write_text("{}")
+    (tmp_path / "devices.d").mkdir()
+    (tmp_path / "devices.d" / "a.json").write_text(json.dumps({"access": [RULE]}))
+    (line,) = mistakes(run(devregd, path))
+    assert "/access: unknown key" in line
+
+
+def test_very_many_rules(devregd, tmp_path):
+    path = tmp_path / "devregd.json"
+    rules = [{**RULE, "ranges": [f"{i:#x}+1"]} for i in range(1024)]
+    path.write_text(json.dumps({"access": rules}))
+    assert run(devregd, path).stderr == b""
+    path.write_text(json.dumps({"access": rules + [RULE]}))
+    (line,) = mistakes(run(devregd, path))
+    assert "more than 1024 rules" in line
 
 
 def test_missing_file(devregd, tmp_path):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* config_file.c and config_check.c: a configuration that is taken can be served, one that is not says why.
- * The first octet chooses between a main file and a fragment. */
+/* config_file.c, config_check.c and config_access.c: a configuration that is taken can be served, one that
+ * is not says why. The first octet chooses between a main file and a fragment. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,6 +29,31 @@ static void check_device(const struct device_description *device)
         fuzz_assert((region->widths & ~15) == 0);
         fuzz_assert(!region->size || region->base <= UINT64_MAX - (region->size - 1));
     }
+}
+
+static void check_rule(const struct access_rule *rule)
+{
+    fuzz_assert(rule->name && rule->subject_count > 0 && rule->permissions);
+    for (size_t i = 0; i < rule->subject_count; i++) {
+        const struct access_subject *subject = &rule->subjects[i];
+
+        fuzz_assert(subject->kind == SUBJECT_EVERYBODY || subject->kind == SUBJECT_ANONYMOUS ||
+                    (subject->pattern && subject->pattern[0]));
+    }
+    fuzz_assert(!rule->regions || rule->regions[0]);
+    fuzz_assert(rule->range_count <= ACCESS_RULE_RANGES && rule->value_count <= ACCESS_RULE_VALUES);
+    for (size_t i = 0; i < rule->range_count; i++) {
+        uint64_t size = rule->ranges[i].last - rule->ranges[i].first + 1;
+
+        fuzz_assert(rule->ranges[i].first <= rule->ranges[i].last);
+        if (rule->has_mask || rule->value_count)
+            fuzz_assert(
+                    (size == 1 || size == 2 || size == 4 || size == 8) && rule->ranges[i].first % size == 0);
+    }
+    if (rule->has_mask || rule->value_count)
+        fuzz_assert(rule->range_count > 0 && rule->permissions == 1 << PERMISSION_WRITE && rule->mask);
+    for (size_t i = 0; i < rule->value_count; i++)
+        fuzz_assert(!(rule->values[i] & ~rule->mask));
 }
 
 static void check_problems(const struct config_problems *problems)
@@ -71,6 +96,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_problems(&problems);
     for (size_t i = 0; problems.count == 0 && i < config->device_count; i++)
         check_device(&config->devices[i]);
+    fuzz_assert(config->access.count <= ACCESS_RULES);
+    for (size_t i = 0; problems.count == 0 && i < config->access.count; i++)
+        check_rule(&config->access.rules[i]);
     config_problems_done(&problems);
     config_free(config);
     return 0;

@@ -84,6 +84,78 @@ static void test_empty(void **state)
     load_well(fixture, "{\"devices\": [], \"limits\": {}}");
 }
 
+/* Whom the rules are for that nobody wrote. */
+static void test_built_in_access(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct access_rules *rules;
+
+    load_well(fixture, "{}");
+    rules = &fixture->config->access;
+    assert_int_equal(rules->count, 1);
+    assert_string_equal(rules->rules[0].name, "built-in");
+    assert_int_equal(rules->rules[0].permissions, PERMISSIONS_ALL);
+    assert_false(rules->rules[0].deny || rules->rules[0].regions || rules->rules[0].range_count);
+    assert_int_equal(rules->rules[0].subject_count, geteuid() == 0 ? 1 : 2);
+    for (size_t i = 0; i < rules->rules[0].subject_count; i++) {
+        const struct access_subject *subject = &rules->rules[0].subjects[i];
+
+        assert_true(subject->kind == SUBJECT_USER && subject->has_id);
+        assert_int_equal(subject->id, i ? geteuid() : 0);
+    }
+    config_free(fixture->config);
+    fixture->config = NULL;
+    assert_int_equal(config_demo(&fixture->config, &fixture->problems), 0);
+    rules = &fixture->config->access;
+    assert_int_equal(rules->count, 1);
+    assert_string_equal(rules->rules[0].name, "demo");
+    assert_int_equal(rules->rules[0].permissions, PERMISSIONS_ALL);
+    assert_int_equal(rules->rules[0].subject_count, 1);
+    assert_int_equal(rules->rules[0].subjects[0].kind, SUBJECT_EVERYBODY);
+}
+
+static void test_access(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct access_rule *rule;
+
+    load_well(fixture,
+            "{\"access\": ["
+            " {\"name\": \"lab\", \"deny\": true, \"principals\": [\"*\", \"anonymous\", \"user:a*\", "
+            "\"user:7\","
+            "  \"group:0\", \"group:root\", \"token:ci\", \"certificate:r?\"],"
+            "  \"permissions\": [\"list\", \"admin\"], \"regions\": [\"a\", \"b*\"], \"ranges\": "
+            "[\"0x4-0x7\", \"0x10+0x2\"]},"
+            " {\"principals\": [\"token:x\"], \"permissions\": [\"write\"], \"ranges\": "
+            "[\"0x0+8\"],"
+            "  \"mask\": \"0xffffffffffffffff\", \"values\": [1, \"0x8000000000000000\"]}]}");
+    assert_int_equal(fixture->config->access.count, 2);
+    rule = &fixture->config->access.rules[0];
+    assert_string_equal(rule->name, "lab");
+    assert_true(rule->deny && !rule->has_mask && rule->value_count == 0);
+    assert_int_equal(rule->subject_count, 8);
+    assert_int_equal(rule->subjects[0].kind, SUBJECT_EVERYBODY);
+    assert_int_equal(rule->subjects[1].kind, SUBJECT_ANONYMOUS);
+    assert_int_equal(rule->subjects[2].kind, SUBJECT_USER);
+    assert_false(rule->subjects[2].has_id);
+    assert_string_equal(rule->subjects[2].pattern, "a*");
+    assert_true(rule->subjects[3].has_id && rule->subjects[3].id == 7);
+    assert_true(rule->subjects[4].kind == SUBJECT_GROUP && rule->subjects[4].has_id);
+    assert_true(rule->subjects[5].has_id && rule->subjects[5].id == 0); /* found by its name */
+    assert_string_equal(rule->subjects[6].pattern, "ci");
+    assert_int_equal(rule->subjects[7].kind, SUBJECT_CERTIFICATE);
+    assert_int_equal(rule->permissions, 1 << PERMISSION_LIST | 1 << PERMISSION_ADMIN);
+    assert_string_equal(rule->regions[1], "b*");
+    assert_null(rule->regions[2]);
+    assert_int_equal(rule->range_count, 2);
+    assert_true(rule->ranges[0].first == 4 && rule->ranges[0].last == 7);
+    assert_true(rule->ranges[1].first == 0x10 && rule->ranges[1].last == 0x11);
+    rule = &fixture->config->access.rules[1];
+    assert_string_equal(rule->name, "access[1]");
+    assert_true(rule->has_mask && rule->mask == UINT64_MAX && !rule->regions);
+    assert_true(rule->value_count == 2 && rule->values[1] == UINT64_C(1) << 63);
+}
+
 static void test_everything(void **state)
 {
     struct fixture *fixture = *state;
@@ -267,6 +339,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_built_in_access, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_access, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_everything, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_fragments, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_main_file_missing, set_up, tear_down),
