@@ -15,7 +15,7 @@ struct reservation;
 
 enum {
     CALL_PARAMETERS = 2, /* in a path */
-    CALL_ARGUMENTS = 6,  /* in a query */
+    CALL_ARGUMENTS = 7,  /* in a query */
     CALL_INLINE_VALUES = 8,
 };
 

@@ -25,6 +25,9 @@ void registers_patch(struct call *call);
 void data_get(struct call *call);
 void data_put(struct call *call);
 
+/* audit.c */
+void audit_list(struct call *call);
+
 /* tokens.c */
 void tokens_list(struct call *call);
 void tokens_post(struct call *call);

@@ -30,6 +30,7 @@ static const struct problem {
         {-EUSERS, 423, "reserved", "Reserved by another"},
         {-EDQUOT, 429, "over-limit", "Over a limit of this principal's"},
         {-EFAULT, 502, "bus-fault", "Bus fault"},
+        {-ENODATA, 503, "unavailable", "Not available here"},
         {-EAGAIN, 503, "busy", "Busy"},
         {-ENOMEM, 503, "busy", "Busy"},
         {-ETIMEDOUT, 504, "timeout", "Timed out"},

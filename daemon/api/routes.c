@@ -40,6 +40,9 @@ const struct route routes[] = {
                 "secret, once"},
         {"DELETE", "/v1/tokens/{token}", 3, PERMISSION_ADMIN, TARGET_NONE, "token.revoke", BODY_NONE, "",
                 tokens_delete, "Revokes a token and ends its reservations"},
+        {"GET", "/v1/audit", 2, PERMISSION_ADMIN, TARGET_NONE, "audit", BODY_NONE,
+                "since until principal region action result limit", audit_list,
+                "What was changed, refused and administered: the newest records, oldest first"},
 };
 
 const size_t route_count = ELEMENTS(routes);

@@ -31,6 +31,10 @@
 
 struct audit;
 
+/* The journal's fields above, in that order. */
+enum { AUDIT_FIELDS = 15 };
+extern const char *const audit_field_names[AUDIT_FIELDS];
+
 #define AUDIT_MESSAGE_ID     "7288040bd1d44054add61bec479709f9"
 #define AUDIT_JOURNAL_SOCKET "/run/systemd/journal/socket"
 

@@ -70,37 +70,26 @@ static void put_line(struct buffer *text, const char *name, const char *value)
     buffer_append_char(text, '"');
 }
 
+const char *const audit_field_names[AUDIT_FIELDS] = {"DEVREG_PRINCIPAL", "DEVREG_PEER", "DEVREG_REQUEST",
+        "DEVREG_ACTION", "DEVREG_SUBJECT", "DEVREG_REGION", "DEVREG_OFFSET", "DEVREG_WIDTH", "DEVREG_COUNT",
+        "DEVREG_MASK", "DEVREG_OLD", "DEVREG_NEW", "DEVREG_RESULT", "DEVREG_STATUS", "DEVREG_REASON"};
+
 static void put_fields(struct buffer *text, const struct audit_record *record,
         void (*put)(struct buffer *text, const char *name, const char *value))
 {
     char offset[NUMBER_SIZE], width[NUMBER_SIZE], count[NUMBER_SIZE], status[NUMBER_SIZE];
-    const struct {
-        const char *name, *value;
-    } fields[] = {
-            {"DEVREG_PRINCIPAL", record->principal},
-            {"DEVREG_PEER", record->peer},
-            {"DEVREG_REQUEST", record->request},
-            {"DEVREG_ACTION", record->action},
-            {"DEVREG_SUBJECT", record->subject},
-            {"DEVREG_REGION", record->region},
-            {"DEVREG_OFFSET", record->has_offset ? offset : NULL},
-            {"DEVREG_WIDTH", record->width_bits ? width : NULL},
-            {"DEVREG_COUNT", record->count ? count : NULL},
-            {"DEVREG_MASK", record->mask},
-            {"DEVREG_OLD", record->old_value},
-            {"DEVREG_NEW", record->new_value},
-            {"DEVREG_RESULT", record->result},
-            {"DEVREG_STATUS", record->status ? status : NULL},
-            {"DEVREG_REASON", record->reason},
-    };
+    const char *const values[AUDIT_FIELDS] = {record->principal, record->peer, record->request,
+            record->action, record->subject, record->region, record->has_offset ? offset : NULL,
+            record->width_bits ? width : NULL, record->count ? count : NULL, record->mask, record->old_value,
+            record->new_value, record->result, record->status ? status : NULL, record->reason};
 
     snprintf(offset, sizeof(offset), "0x%" PRIx64, record->offset);
     snprintf(width, sizeof(width), "%u", record->width_bits);
     snprintf(count, sizeof(count), "%" PRIu64, record->count);
     snprintf(status, sizeof(status), "%u", record->status);
-    for (size_t i = 0; i < ELEMENTS(fields); i++) {
-        if (fields[i].value)
-            put(text, fields[i].name, fields[i].value);
+    for (size_t i = 0; i < AUDIT_FIELDS; i++) {
+        if (values[i])
+            put(text, audit_field_names[i], values[i]);
     }
 }
 

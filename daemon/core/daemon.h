@@ -10,6 +10,7 @@
 
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/audit_reader.h"
 #include "core/dispatch.h"
 #include "core/inventory.h"
 #include "core/principal.h"
@@ -52,6 +53,7 @@ struct daemon {
     struct reservations *reservations;
     struct audit *audit;
     struct operation *operations; /* under way (core/admission.c) */
+    struct audit_reader *audit_reader; /* NULL: no journal is read */
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;
     struct counters counters;

@@ -30,6 +30,7 @@ static const struct {
         {-EDQUOT, 429, "EDQUOT", "over-limit"},
         {-EOPNOTSUPP, 422, NULL, "not-allowed"}, /* libc has two names for it */
         {-EFAULT, 502, "EFAULT", "bus-fault"},
+        {-ENODATA, 503, "ENODATA", "unavailable"},
         {-EAGAIN, 503, "EAGAIN", "busy"},
         {-ENOMEM, 503, "ENOMEM", "busy"},
         {-ETIMEDOUT, 504, "ETIMEDOUT", "timeout"},
