@@ -159,6 +159,8 @@ void call_fail_at(
 
 void call_done(struct call *call)
 {
+    if (call->wait)
+        call->wait->cancel(call->wait);
     daemon_return_data(call->daemon, call->claimed_bytes);
     call->claimed_bytes = 0;
     principal_unref(&call->daemon->accounts, take_ptr(call->principal));

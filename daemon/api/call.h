@@ -24,6 +24,11 @@ struct call_argument {
     const char *value;
 };
 
+/* Embedded in what a handler keeps while its call waits. */
+struct call_wait {
+    void (*cancel)(struct call_wait *wait); /* the call is over; it frees itself */
+};
+
 struct call {
     struct daemon *daemon;
     const struct route *route;
@@ -45,6 +50,12 @@ struct call {
     /* Called on the loop when an answer comes after call_run() has returned. */
     void (*answered_later)(struct call *call);
     bool running; /* inside call_run() */
+
+    /* What a call waits with that waits for something else than a device; call_done() gives it up. */
+    struct call_wait *wait;
+
+    /* Whether its client has gone away meanwhile; NULL when that is not to be known. */
+    bool (*client_left)(const struct call *call);
 
     /* What handlers keep from start to completion. */
     struct operation operation;

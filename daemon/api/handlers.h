@@ -33,5 +33,14 @@ void tokens_list(struct call *call);
 void tokens_post(struct call *call);
 void tokens_delete(struct call *call);
 
+/* reservations.c */
+void reservations_list(struct call *call);
+void reservations_get(struct call *call);
+void reservations_put(struct call *call);
+void reservations_delete(struct call *call);
+
+/* reservations_post.c */
+void reservations_post(struct call *call);
+
 /* routes.c */
 void routes_list(struct call *call);

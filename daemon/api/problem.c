@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "util/clock.h"
 #include "util/json_writer.h"
 
 static const struct problem {
@@ -21,6 +20,7 @@ static const struct problem {
         {-ENOSYS, 405, "method", "Method not allowed"},
         {-EBUSY, 409, "conflict", "In conflict with the present state"},
         {-ENODEV, 410, "gone", "The device is not there"},
+        {-ESTALE, 410, "ended", "It has ended"},
         {-EBADMSG, 411, "length-required", "Length required"},
         {-EMSGSIZE, 413, "too-large", "Too large"},
         {-EPROTOTYPE, 415, "media-type", "Unsupported media type"},
@@ -55,12 +55,9 @@ unsigned problem_status(int code)
 /* Who has what was asked for, and for how long: enough to go and ask. */
 static void write_blocking(struct json_writer *writer, const struct reservation *reservation)
 {
-    uint64_t now_us = clock_boottime_us();
-    uint64_t left_us = reservation->until_us > now_us ? reservation->until_us - now_us : 0;
-
     json_put_string(writer, "reservation", reservation->id);
     json_put_string(writer, "holder", reservation->holder);
-    json_put_count(writer, "until_seconds", (left_us + 999999) / 1000000);
+    json_put_count(writer, "until_seconds", reservation_seconds_left(reservation));
     if (reservation->note[0])
         json_put_string(writer, "note", reservation->note);
     if (reservation->contact[0])

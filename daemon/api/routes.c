@@ -43,6 +43,19 @@ const struct route routes[] = {
         {"GET", "/v1/audit", 2, PERMISSION_ADMIN, TARGET_NONE, "audit", BODY_NONE,
                 "since until principal region action result limit", audit_list,
                 "What was changed, refused and administered: the newest records, oldest first"},
+        {"GET", "/v1/reservations", 2, PERMISSION_LIST, TARGET_NONE, "list", BODY_NONE, "",
+                reservations_list, "All reservations that are held or wait"},
+        {"POST", "/v1/reservations", 2, PERMISSION_RESERVE, TARGET_NONE, "reservation.take", BODY_JSON, "",
+                reservations_post,
+                "Reserves a region ({\"region\"}), a range of it ({\"offset\", \"length\"}) or a device "
+                "({\"device\"})"},
+        {"GET", "/v1/reservations/{id}", 3, PERMISSION_LIST, TARGET_NONE, "list", BODY_NONE, "wait state",
+                reservations_get,
+                "One reservation; with wait=SECONDS answers when its state (waiting) or place changes"},
+        {"PUT", "/v1/reservations/{id}", 3, PERMISSION_RESERVE, TARGET_NONE, "reservation.renew", BODY_JSON,
+                "", reservations_put, "Renews a reservation, with {\"seconds\"} for another time"},
+        {"DELETE", "/v1/reservations/{id}", 3, PERMISSION_RESERVE, TARGET_NONE, "reservation.release",
+                BODY_NONE, "", reservations_delete, "Releases a reservation, or gives up its place"},
 };
 
 const size_t route_count = ELEMENTS(routes);

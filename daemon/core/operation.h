@@ -21,10 +21,6 @@ enum operation_kind {
 struct operation {
     struct work work;
     enum operation_kind kind;
-    struct region *region;
-    struct access access;
-    void *values;         /* access.count values in the device's own order of octets; the caller's */
-    uint64_t mask, value; /* OPERATION_MODIFY */
 
     /* For core/admission.c. */
     const struct principal *principal; /* who asks; outlives the operation */
@@ -33,6 +29,11 @@ struct operation {
     /* What admitted it holds no more, a reservation that has ended: it makes no further access. Set on the
      * loop at any time between starting and completion, read by the worker. */
     atomic_bool revoked;
+
+    struct region *region;
+    struct access access;
+    void *values;         /* access.count values in the device's own order of octets; the caller's */
+    uint64_t mask, value; /* OPERATION_MODIFY */
 
     /* Results, valid in completed(). */
     uint64_t before; /* OPERATION_MODIFY: the value that was read */

@@ -22,12 +22,14 @@ enum work_end {
 struct work {
     void (*run)(struct work *work);  /* on the loop or on the device's worker */
     void (*done)(struct work *work); /* on the loop, after run; may free the work */
-    bool own; /* the daemon's, not a client's: no limit of queue or time holds for it */
 
     /* Set by dispatch_submit(). */
     struct device *device;
     size_t accesses;
     uint64_t deadline_us; /* monotonic: run should give up then */
+
+    /* Set by whoever submits it. */
+    bool own; /* the daemon's, not a client's: no limit of queue or time holds for it */
 
     /* How it went, for done. */
     enum work_end end;

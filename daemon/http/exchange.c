@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -58,7 +59,7 @@ struct exchange *exchange_new(struct exchange_context *context, struct MHD_Conne
     struct exchange *exchange;
 
     /* Small enough for malloc()'s own cache, which calloc() does not use. */
-    static_assert(sizeof(*exchange) < 960, "exchanges have grown");
+    static_assert(sizeof(*exchange) < 976, "exchanges have grown");
     exchange = malloc(sizeof(*exchange) + length + 1);
     if (!exchange)
         return NULL;
@@ -123,6 +124,16 @@ static void answered_later(struct call *call)
     exchange->context->resumed(exchange->context);
 }
 
+/* A suspended connection is not read, so libmicrohttpd does not see its end. Whoever only stops sending
+ * counts too: with the Internet's protocols that looks the same. */
+static bool client_left(const struct call *call)
+{
+    const struct exchange *exchange = container_of(call, struct exchange, call);
+    struct pollfd end = {.fd = exchange->entry->fd, .events = POLLRDHUP};
+
+    return poll(&end, 1, 0) > 0;
+}
+
 /* A refusal while a body follows ends the connection: what follows is not a request, or not one to trust. */
 static enum MHD_Result refuse(struct exchange *exchange, const struct error *error, bool close)
 {
@@ -137,6 +148,7 @@ static enum MHD_Result run(struct exchange *exchange)
     struct call *call = &exchange->call;
 
     call->answered_later = answered_later;
+    call->client_left = client_left;
     call_run(call);
     if (call->status)
         return send_answer(exchange);

@@ -160,6 +160,43 @@ static void test_done_gives_back(void **state)
     call_done(&call);
 }
 
+struct waiting {
+    struct call_wait wait;
+    unsigned cancelled;
+};
+
+static void cancel(struct call_wait *wait)
+{
+    container_of(wait, struct waiting, wait)->cancelled++;
+}
+
+/* What a call waits with is given up when the call is over first. */
+static void test_done_cancels(void **state)
+{
+    struct waiting waiting = {.wait.cancel = cancel};
+    struct call call = call_to(&never);
+
+    (void)state;
+    call_run(&call);
+    call.wait = &waiting.wait;
+    call_done(&call);
+    assert_int_equal(waiting.cancelled, 1);
+    assert_int_equal(later, 0);
+}
+
+static void test_status(void **state)
+{
+    struct call call = call_to(&never);
+
+    (void)state;
+    call_run(&call);
+    buffer_append_string(&call.reply, "{}");
+    call_answer_json_status(&call, 202);
+    assert_int_equal(call.status, 202);
+    assert_string_equal(call.content_type, "application/json");
+    call_done(&call);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -170,6 +207,8 @@ int main(void)
             cmocka_unit_test_setup(test_fail_drops_the_beginning, set_up),
             cmocka_unit_test_setup(test_out_of_memory, set_up),
             cmocka_unit_test_setup(test_done_gives_back, set_up),
+            cmocka_unit_test_setup(test_done_cancels, set_up),
+            cmocka_unit_test_setup(test_status, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ static const struct {
         {-ENOSYS, 405, "ENOSYS", "method"},
         {-EBUSY, 409, "EBUSY", "conflict"},
         {-ENODEV, 410, "ENODEV", "gone"},
+        {-ESTALE, 410, "ESTALE", "ended"},
         {-EBADMSG, 411, "EBADMSG", "length-required"},
         {-EMSGSIZE, 413, "EMSGSIZE", "too-large"},
         {-EPROTOTYPE, 415, "EPROTOTYPE", "media-type"},
