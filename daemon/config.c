@@ -27,6 +27,7 @@ static struct config *config_new(struct config_problems *problems)
         return NULL;
     }
     config->limits = limits_default;
+    config->limits.data_principal_bytes = 0; /* not given */
     return config;
 }
 
@@ -84,6 +85,24 @@ static int complete_access(struct config_reader *reader, char *main_text, const 
     return 0;
 }
 
+/* Whoever may move much at once may have that much. */
+static void complete_limits(struct limits *limits)
+{
+    if (limits->data_principal_bytes)
+        return;
+    limits->data_principal_bytes = limits_default.data_principal_bytes;
+    if (limits->data_principal_bytes < limits->data_bytes)
+        limits->data_principal_bytes = limits->data_bytes;
+}
+
+struct listen_policy config_listen_policy(const struct config *config, bool insecure)
+{
+    return (struct listen_policy){.insecure = insecure,
+            .has_certificate = config->tls.certificate != NULL,
+            .has_key = config->tls.key != NULL,
+            .authenticates = config->tls.client_ca != NULL};
+}
+
 int config_load(
         const char *path, bool insecure, struct config **ret_config, struct config_problems *problems)
 {
@@ -103,6 +122,11 @@ int config_load(
     if (problems->count == 0 && config->limits.data_bytes > config->limits.data_total_bytes) {
         reader.file = path;
         config_report(&reader, false, "limits: data_bytes is larger than data_total_bytes");
+    }
+    complete_limits(&config->limits);
+    if (problems->count == 0 && config->limits.data_bytes > config->limits.data_principal_bytes) {
+        reader.file = path;
+        config_report(&reader, false, "limits: data_bytes is larger than data_principal_bytes");
     }
     if (problems->count == 0 && complete_access(&reader, main_text, path) < 0)
         return out_of_memory(problems);
@@ -132,6 +156,7 @@ int config_demo(struct config **ret_config, struct config_problems *problems)
 
     if (!config)
         return -EINVAL;
+    complete_limits(&config->limits);
     config->devices = calloc(2, sizeof(*config->devices));
     config->device_count = config->devices ? 2 : 0;
     if (!config->devices ||
@@ -143,13 +168,23 @@ int config_demo(struct config **ret_config, struct config_problems *problems)
     return 0;
 }
 
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
 void config_free(struct config *config)
 {
     if (!config)
         return;
-    for (size_t i = 0; config->listen && config->listen[i]; i++)
-        free(config->listen[i]);
-    free(config->listen);
+    free_list(config->listen);
+    free_list(config->origins.hosts);
+    free_list(config->origins.origins);
+    free(config->tls.certificate);
+    free(config->tls.key);
+    free(config->tls.client_ca);
     free(config->state);
     for (size_t i = 0; i < config->device_count; i++)
         device_description_done(&config->devices[i]);

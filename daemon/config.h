@@ -9,13 +9,18 @@
 
 #include "backends/description.h"
 #include "core/daemon.h"
+#include "http/listen.h"
+#include "http/origin.h"
+#include "http/tls.h"
 #include "util/buffer.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/devregd/devregd.json"
 
 struct config {
     char **listen; /* ended by NULL; NULL when the configuration has none */
-    char *state;   /* the state directory; NULL when the configuration has none */
+    struct tls_settings tls;
+    struct origin_settings origins;
+    char *state; /* the state directory; NULL when the configuration has none */
     struct limits limits;
     bool has_access; /* otherwise the rules are the built-in ones */
     struct access_rules access;
@@ -37,5 +42,9 @@ struct config_problems {
 int config_load(
         const char *path, bool insecure, struct config **ret_config, struct config_problems *problems);
 int config_demo(struct config **ret_config, struct config_problems *problems);
+
+/* Where may be listened with this configuration. */
+struct listen_policy config_listen_policy(const struct config *config, bool insecure);
+
 void config_free(struct config *config);
 void config_problems_done(struct config_problems *problems);

@@ -13,7 +13,8 @@
 
 #include "config_access.h"
 #include "config_check.h"
-#include "http/listen.h"
+#include "config_limits.h"
+#include "config_listen.h"
 #include "util/cleanup.h"
 #include "util/file.h"
 #include "util/json_position.h"
@@ -199,8 +200,7 @@ void config_take_name(struct config_reader *reader, const json_t *value, void *f
     config_take_string(reader, value, field);
 }
 
-/* False after a report; then the number is as it was. */
-static bool read_number(struct config_reader *reader, const json_t *value, uint64_t *number)
+bool config_read_number(struct config_reader *reader, const json_t *value, uint64_t *number)
 {
     int r = -EINVAL;
 
@@ -219,14 +219,14 @@ static bool read_number(struct config_reader *reader, const json_t *value, uint6
 
 static void take_number(struct config_reader *reader, const json_t *value, void *field)
 {
-    read_number(reader, value, field);
+    config_read_number(reader, value, field);
 }
 
 static void take_size(struct config_reader *reader, const json_t *value, void *field)
 {
     uint64_t size;
 
-    if (!read_number(reader, value, &size))
+    if (!config_read_number(reader, value, &size))
         return;
     if (size == 0 || size > INT64_MAX)
         config_report(reader, false, "is an impossible size: expected 1 to 0x7fffffffffffffff octets");
@@ -238,7 +238,7 @@ static void take_bar(struct config_reader *reader, const json_t *value, void *fi
 {
     uint64_t number;
 
-    if (!read_number(reader, value, &number))
+    if (!config_read_number(reader, value, &number))
         return;
     if (number > 5)
         config_report(reader, false, "is no BAR: expected 0 to 5");
@@ -386,34 +386,6 @@ static void take_devices(struct config_reader *reader, const json_t *value, void
     }
 }
 
-static void take_listen(struct config_reader *reader, const json_t *value, void *field)
-{
-    char ***list = field;
-    size_t index, count = 0;
-    json_t *element;
-
-    if (!json_is_array(value) || json_array_size(value) == 0) {
-        config_report(reader, false, "expected a list of socket paths and ADDRESS:PORT");
-        return;
-    }
-    *list = calloc(json_array_size(value) + 1, sizeof(**list));
-    if (!*list) {
-        config_report(reader, false, "out of memory");
-        return;
-    }
-    json_array_foreach (value, index, element) {
-        struct error error = {0};
-        size_t before = config_enter_element(reader, index);
-
-        config_take_string(reader, element, &(*list)[count]);
-        if ((*list)[count] && listen_check((*list)[count], reader->insecure, &error) < 0)
-            config_report(reader, false, "%s", error.message);
-        if ((*list)[count])
-            count++;
-        config_leave(reader, before);
-    }
-}
-
 static void take_path(struct config_reader *reader, const json_t *value, void *field)
 {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
@@ -421,68 +393,7 @@ static void take_path(struct config_reader *reader, const json_t *value, void *f
     if (text[0] != '/')
         config_report(reader, false, "expected a path that begins with /");
     else
-        take_string(reader, value, field);
-}
-
-#define LIMIT(key) offsetof(struct limits, key)
-
-/* Ranges of the limits, by the field they are for. */
-static const struct {
-    size_t field;
-    uint64_t least, most;
-} limit_ranges[] = {
-        {LIMIT(connections), 1, 65536},
-        {LIMIT(json_body_bytes), 1024, 1024 * 1024},
-        {LIMIT(data_bytes), 1024 * 1024, 1024 * 1024 * 1024},
-        {LIMIT(data_total_bytes), 1024 * 1024, UINT64_C(64) * 1024 * 1024 * 1024},
-        {LIMIT(values), 1, 65536},
-        {LIMIT(queue), 1, 65536},
-        {LIMIT(device_seconds), 1, 86400},
-        {LIMIT(idle_seconds), 1, 86400},
-        {LIMIT(request_seconds), 1, 86400},
-        {LIMIT(reservations), 1, 4096},
-        {LIMIT(reservations_per_principal), 1, 4096},
-        {LIMIT(tokens), 1, 65536},
-};
-
-static void take_limit(struct config_reader *reader, const json_t *value, void *field)
-{
-    size_t offset = (size_t)((char *)field - (char *)&reader->config->limits);
-    uint64_t number;
-
-    if (!read_number(reader, value, &number))
-        return;
-    for (size_t i = 0; i < ELEMENTS(limit_ranges); i++) {
-        if (limit_ranges[i].field != offset)
-            continue;
-        if (number < limit_ranges[i].least || number > limit_ranges[i].most)
-            config_report(reader, false, "expected %" PRIu64 " to %" PRIu64, limit_ranges[i].least,
-                    limit_ranges[i].most);
-        else
-            *(uint64_t *)field = number;
-    }
-}
-
-static const struct config_key limit_keys[] = {
-        {"connections", take_limit, LIMIT(connections), 0},
-        {"json_body_bytes", take_limit, LIMIT(json_body_bytes), 0},
-        {"data_bytes", take_limit, LIMIT(data_bytes), 0},
-        {"data_total_bytes", take_limit, LIMIT(data_total_bytes), 0},
-        {"values", take_limit, LIMIT(values), 0},
-        {"queue", take_limit, LIMIT(queue), 0},
-        {"device_seconds", take_limit, LIMIT(device_seconds), 0},
-        {"idle_seconds", take_limit, LIMIT(idle_seconds), 0},
-        {"request_seconds", take_limit, LIMIT(request_seconds), 0},
-        {"reservations", take_limit, LIMIT(reservations), 0},
-        {"reservations_per_principal", take_limit, LIMIT(reservations_per_principal), 0},
-        {"tokens", take_limit, LIMIT(tokens), 0},
-};
-
-static void take_limits(struct config_reader *reader, const json_t *value, void *field)
-{
-    uint32_t bits = 0;
-
-    config_read_object(reader, value, limit_keys, ELEMENTS(limit_keys), field, &bits);
+        config_take_string(reader, value, field);
 }
 
 #define CONFIG(key) offsetof(struct config, key)
@@ -499,8 +410,11 @@ static void take_schema(struct config_reader *reader, const json_t *value, void 
 static const struct config_key file_keys[] = {
         {"$schema", take_schema, 0, 0},
         {"devices", take_devices, CONFIG(devices), 0},
-        {"listen", take_listen, CONFIG(listen), 0},
-        {"limits", take_limits, CONFIG(limits), 0},
+        {"listen", config_take_listen, CONFIG(listen), 0},
+        {"tls", config_take_tls, CONFIG(tls), 0},
+        {"hosts", config_take_hosts, CONFIG(origins.hosts), 0},
+        {"origins", config_take_origins, CONFIG(origins.origins), 0},
+        {"limits", config_take_limits, CONFIG(limits), 0},
         {"state", take_path, CONFIG(state), 0},
         {"access", config_take_access, CONFIG(access), 0},
 };
@@ -524,6 +438,8 @@ void config_file_read(struct config_reader *reader)
     } else {
         config_read_object(reader, document, file_keys, reader->fragment ? 2 : ELEMENTS(file_keys),
                 reader->config, &bits);
+        if (!reader->fragment)
+            config_check_listen(reader, document);
     }
     json_decref(document);
     if (reader->keep_text)

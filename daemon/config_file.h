@@ -46,6 +46,8 @@ void config_read_object(struct config_reader *reader, const json_t *object, cons
 /* Values that several objects have: a text, the name of something, a switch. */
 void config_take_string(struct config_reader *reader, const json_t *value, void *field);
 void config_take_name(struct config_reader *reader, const json_t *value, void *field);
+/* Reads a number, also with a unit. False after a report; then it is as it was. */
+bool config_read_number(struct config_reader *reader, const json_t *value, uint64_t *number);
 void config_take_bool(struct config_reader *reader, const json_t *value, void *field);
 
 /* Reads the whole file into reader->config. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ enum {
 
 struct run {
     struct daemon daemon;
+    struct listen_policy policy;
     struct server *server;
     struct hotplug *hotplug;
     char *listening[LISTENING_LIMIT + 1];
@@ -176,7 +178,7 @@ static int listen_on(struct run *run, const char *text, struct error *error)
 
     if (run->listening_count == LISTENING_LIMIT)
         return error_set(error, -E2BIG, "more than %d places to listen at", LISTENING_LIMIT);
-    r = listen_open(text, run->daemon.insecure, &listener, error);
+    r = listen_open(text, &run->policy, &listener, error);
     if (r < 0)
         return r;
     run->listening[run->listening_count] = strdup(listener.name);
@@ -215,8 +217,9 @@ static int default_socket(char *path, size_t size, struct error *error)
 static int start_listening(
         struct run *run, const struct options *options, const struct config *config, struct error *error)
 {
+    const struct server_settings settings = {.tls = &config->tls, .origins = &config->origins};
     char path[LISTEN_NAME_SIZE];
-    int r = server_new(&run->daemon, &run->server, error);
+    int r = server_new(&run->daemon, &settings, &run->server, error);
 
     for (size_t i = 0; r >= 0 && config->listen && config->listen[i]; i++) {
         if (!options->socket || !listen_is_path(config->listen[i]))
@@ -243,6 +246,9 @@ static int serve(struct run *run, const struct options *options, struct config *
         return r;
     if (run->daemon.insecure)
         log_warning("--insecure: whoever reaches its port can read and write every register");
+    run->policy = config_listen_policy(config, run->daemon.insecure);
+    if (getrandom(&run->daemon.identity, sizeof(run->daemon.identity), 0) < 0)
+        return error_set(error, -errno, "random numbers: %s", strerror(errno));
     r = open_devices(run, config, error);
     if (r < 0)
         return r;

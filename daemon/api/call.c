@@ -41,7 +41,9 @@ static bool may(const struct call *call, const struct region **ret_region, struc
 
 /* What a reservation that the request names must be held for; the rest is about reservations itself, or
  * harmless. */
-enum { FENCED = 1 << PERMISSION_READ | 1 << PERMISSION_WRITE | 1 << PERMISSION_INTERRUPT | 1 << PERMISSION_DMA };
+enum {
+    FENCED = 1 << PERMISSION_READ | 1 << PERMISSION_WRITE | 1 << PERMISSION_INTERRUPT | 1 << PERMISSION_DMA
+};
 
 bool call_may_list(const struct call *call, const struct region *region)
 {
@@ -88,6 +90,10 @@ static void count(struct counters *counters, unsigned status)
         counters->failed++;
     else if (status >= 400)
         counters->refused++;
+    counters->unauthenticated += status == 401;
+    counters->denied += status == 403;
+    counters->reserved += status == 423;
+    counters->over_limit += status == 429;
 }
 
 void call_answer(struct call *call, unsigned status, const char *content_type)
@@ -161,7 +167,7 @@ void call_done(struct call *call)
 {
     if (call->wait)
         call->wait->cancel(call->wait);
-    daemon_return_data(call->daemon, call->claimed_bytes);
+    daemon_return_data(call->daemon, call_account(call), call->claimed_bytes);
     call->claimed_bytes = 0;
     principal_unref(&call->daemon->accounts, take_ptr(call->principal));
     free(call->values);

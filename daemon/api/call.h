@@ -16,7 +16,7 @@ struct reservation;
 enum {
     CALL_PARAMETERS = 2, /* in a path */
     CALL_ARGUMENTS = 7,  /* in a query */
-    CALL_INLINE_VALUES = 8,
+    CALL_INLINE_VALUES = 2,
 };
 
 struct call_argument {
@@ -83,6 +83,12 @@ int call_admit(struct call *call, struct error *error);
 
 /* The request's id, unique for all daemons: a random number of this daemon's and the request's. */
 const char *call_request_id(const struct call *call, char id[CALL_REQUEST_ID_SIZE]);
+
+/* Whose account the call is on; NULL while it is nobody's. */
+static inline struct account *call_account(const struct call *call)
+{
+    return call->principal ? call->principal->account : NULL;
+}
 
 /* Whether the principal may list the region: lists leave out what it may not. */
 bool call_may_list(const struct call *call, const struct region *region);

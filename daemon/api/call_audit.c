@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* See call_audit.h. One place for all routes, so that a new one is recorded without doing anything for it. */
+/* See call_audit.h. One place for all routes, so that a new one is recorded without doing anything for it.
+ */
 #include "api/call_audit.h"
 
 #include <errno.h>
@@ -87,11 +88,9 @@ static void describe_operation(
     case OPERATION_MODIFY:
         record->mask = format_value(operation->mask, width, texts->mask, sizeof(texts->mask));
         if (operation->done > 0)
-            record->old_value =
-                    format_value(operation->before, width, texts->before, sizeof(texts->before));
-        record->new_value = operation->done > 0
-                                    ? format_values(operation, texts->values)
-                                    : format_value(operation->value, width, texts->values, 24);
+            record->old_value = format_value(operation->before, width, texts->before, sizeof(texts->before));
+        record->new_value = operation->done > 0 ? format_values(operation, texts->values)
+                                                : format_value(operation->value, width, texts->values, 24);
         return;
     }
 }

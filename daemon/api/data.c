@@ -98,7 +98,7 @@ static int prepare_get(struct call *call, struct error *error)
     r = set_length(call, length, error);
     if (r < 0)
         return r;
-    r = daemon_claim_data(call->daemon, length, error);
+    r = daemon_claim_data(call->daemon, call_account(call), length, error);
     if (r < 0)
         return r;
     call->claimed_bytes = length;

@@ -16,8 +16,12 @@ static void write_limits(struct json_writer *writer, const struct limits *limits
 {
     json_begin_object(writer, "limits");
     json_put_count(writer, "connections", limits->connections);
+    json_put_count(writer, "connections_per_principal", limits->connections_per_principal);
+    json_put_count(writer, "requests_per_principal", limits->requests_per_principal);
+    json_put_count(writer, "head_bytes", limits->head_bytes);
     json_put_count(writer, "json_body_bytes", limits->json_body_bytes);
     json_put_count(writer, "data_bytes", limits->data_bytes);
+    json_put_count(writer, "data_principal_bytes", limits->data_principal_bytes);
     json_put_count(writer, "data_total_bytes", limits->data_total_bytes);
     json_put_count(writer, "values", limits->values);
     json_put_count(writer, "queue", limits->queue);
@@ -38,6 +42,12 @@ static void write_counters(struct json_writer *writer, const struct counters *co
     json_put_count(writer, "refused", counters->refused);
     json_put_count(writer, "failed", counters->failed);
     json_put_count(writer, "bus_faults", counters->bus_faults);
+    json_put_count(writer, "unauthenticated", counters->unauthenticated);
+    json_put_count(writer, "denied", counters->denied);
+    json_put_count(writer, "reserved", counters->reserved);
+    json_put_count(writer, "over_limit", counters->over_limit);
+    json_put_count(writer, "connections_refused", counters->connections_refused);
+    json_put_count(writer, "timed_out", counters->timed_out);
     json_end_object(writer);
 }
 

@@ -625,6 +625,21 @@ static void rule_done(struct access_rule *rule)
     free(rule->values);
 }
 
+bool access_rules_name_tokens(const struct access_rules *rules)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct access_rule *rule = &rules->rules[i];
+
+        for (size_t k = 0; !rule->deny && k < rule->subject_count; k++) {
+            enum subject_kind kind = rule->subjects[k].kind;
+
+            if (kind == SUBJECT_TOKEN || kind == SUBJECT_EVERYBODY)
+                return true;
+        }
+    }
+    return false;
+}
+
 void access_rules_done(struct access_rules *rules)
 {
     for (size_t i = 0; i < rules->count; i++)

@@ -67,6 +67,9 @@ struct access_rules {
     size_t count;
 };
 
+/* Whether a rule gives anything to a token. */
+bool access_rules_name_tokens(const struct access_rules *rules);
+
 void access_rules_done(struct access_rules *rules);
 
 struct access_decision {

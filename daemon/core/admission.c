@@ -20,14 +20,15 @@ static const struct reservation *find_blocking(struct daemon *daemon, const stru
             operation->access.offset, last_octet(operation));
 }
 
-static int refuse_reserved(const struct operation *operation, const struct reservation *blocking,
-        struct error *error)
+static int refuse_reserved(
+        const struct operation *operation, const struct reservation *blocking, struct error *error)
 {
     return error_set(error, -EUSERS,
             "%s is reserved by %s (%s, %s)%s%s%s%s: wait for it with 'devregctl reserve %s --wait'",
             region_name(operation->region), blocking->holder, blocking->target,
-            blocking->exclusive ? "exclusive" : "shared", blocking->note[0] ? ", note: " : "", blocking->note,
-            blocking->contact[0] ? ", contact: " : "", blocking->contact, region_name(operation->region));
+            blocking->exclusive ? "exclusive" : "shared", blocking->note[0] ? ", note: " : "",
+            blocking->note, blocking->contact[0] ? ", contact: " : "", blocking->contact,
+            region_name(operation->region));
 }
 
 int admission_ask(struct daemon *daemon, const struct operation *operation,
@@ -77,9 +78,9 @@ void admission_recheck(struct daemon *daemon)
 {
     for (struct operation *operation = daemon->operations; operation; operation = operation->next) {
         if (find_blocking(daemon, operation) ||
-                (operation->reservation && reservations_require(daemon->reservations,
-                                                   operation->principal->name, operation->reservation,
-                                                   NULL) < 0))
+                (operation->reservation &&
+                        reservations_require(daemon->reservations, operation->principal->name,
+                                operation->reservation, NULL) < 0))
             atomic_store(&operation->revoked, true);
     }
 }

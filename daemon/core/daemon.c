@@ -3,11 +3,16 @@
 #include "core/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 const struct limits limits_default = {
         .connections = 256,
+        .connections_per_principal = 128,
+        .requests_per_principal = 64,
+        .head_bytes = 16 * 1024,
         .json_body_bytes = 64 * 1024,
         .data_bytes = 16 * 1024 * 1024,
+        .data_principal_bytes = 32 * 1024 * 1024,
         .data_total_bytes = 64 * 1024 * 1024,
         .values = 2048,
         .queue = 64,
@@ -19,15 +24,25 @@ const struct limits limits_default = {
         .tokens = 1024,
 };
 
-int daemon_claim_data(struct daemon *daemon, uint64_t size, struct error *error)
+int daemon_claim_data(struct daemon *daemon, struct account *account, uint64_t size, struct error *error)
 {
+    uint64_t limit = daemon->limits.data_principal_bytes;
+
+    if (account && (size > limit || account->data_bytes > limit - size))
+        return error_set(error, -EDQUOT,
+                "%s has too much raw data on its way, %" PRIu64 " octets are the limit: try again later",
+                account->name, limit);
     if (size > daemon->limits.data_total_bytes - daemon->data_bytes_in_use)
         return error_set(error, -EAGAIN, "too much raw data is on its way already: try again later");
     daemon->data_bytes_in_use += size;
+    if (account)
+        account->data_bytes += size;
     return 0;
 }
 
-void daemon_return_data(struct daemon *daemon, uint64_t size)
+void daemon_return_data(struct daemon *daemon, struct account *account, uint64_t size)
 {
     daemon->data_bytes_in_use -= size;
+    if (account)
+        account->data_bytes -= size;
 }

@@ -19,18 +19,22 @@
 
 /* Whatever a client can grow has a limit here. */
 struct limits {
-    uint64_t connections;      /* open at once, per listening socket */
-    uint64_t json_body_bytes;  /* of one request */
-    uint64_t data_bytes;       /* of one raw transfer */
-    uint64_t data_total_bytes; /* of all raw transfers at once */
-    uint64_t values;           /* registers in one JSON request or answer */
-    uint64_t queue;            /* requests for one device: fewer than connections, or it blocks them all */
-    uint64_t device_seconds;   /* until a request must be done that waits for a device or is in it */
-    uint64_t idle_seconds;     /* until a silent connection is closed */
-    uint64_t request_seconds;  /* until a request must be in whole */
-    uint64_t reservations;     /* held and waiting */
+    uint64_t connections;               /* open at once, on all sockets */
+    uint64_t connections_per_principal; /* open at once */
+    uint64_t requests_per_principal;    /* under way */
+    uint64_t head_bytes;                /* of one request's line and headers */
+    uint64_t json_body_bytes;           /* of one request */
+    uint64_t data_bytes;                /* of one raw transfer */
+    uint64_t data_principal_bytes;      /* of one principal's raw transfers at once */
+    uint64_t data_total_bytes;          /* of all raw transfers at once */
+    uint64_t values;                    /* registers in one JSON request or answer */
+    uint64_t queue;           /* requests for one device: fewer than connections, or it blocks them all */
+    uint64_t device_seconds;  /* until a request must be done that waits for a device or is in it */
+    uint64_t idle_seconds;    /* until a silent connection is closed */
+    uint64_t request_seconds; /* until a request must be in whole */
+    uint64_t reservations;    /* held and waiting */
     uint64_t reservations_per_principal;
-    uint64_t tokens;           /* that are kept */
+    uint64_t tokens; /* that are kept */
 };
 
 extern const struct limits limits_default;
@@ -41,6 +45,12 @@ struct counters {
     uint64_t refused; /* answered with 4xx */
     uint64_t failed;  /* answered with 5xx */
     uint64_t bus_faults;
+    uint64_t unauthenticated;     /* answered with 401 */
+    uint64_t denied;              /* answered with 403 */
+    uint64_t reserved;            /* answered with 423 */
+    uint64_t over_limit;          /* answered with 429 */
+    uint64_t connections_refused; /* over the limit of all connections */
+    uint64_t timed_out;           /* connections that were over a deadline */
 };
 
 struct daemon {
@@ -52,7 +62,7 @@ struct daemon {
     struct tokens *tokens;
     struct reservations *reservations;
     struct audit *audit;
-    struct operation *operations; /* under way (core/admission.c) */
+    struct operation *operations;      /* under way (core/admission.c) */
     struct audit_reader *audit_reader; /* NULL: no journal is read */
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;
@@ -60,12 +70,13 @@ struct daemon {
     uint64_t started_us; /* monotonic */
     uint64_t data_bytes_in_use;
     bool demo;
-    bool insecure;
+    bool insecure;    /* addresses that are not on loopback are open to whom the rules let in */
     bool draining;    /* stopping: every answer closes its connection */
     char **listening; /* names of the sockets, ended by NULL */
 };
 
-/* Asks for memory for a raw transfer. Returns 0, or -EAGAIN when all transfers together would be over the
- * limit. What was granted is given back with daemon_return_data(). */
-int daemon_claim_data(struct daemon *daemon, uint64_t size, struct error *error);
-void daemon_return_data(struct daemon *daemon, uint64_t size);
+/* Asks for memory for a raw transfer of the account's (NULL: of nobody's). Returns 0; -EDQUOT when the
+ * account, -EAGAIN when all transfers together would be over the limit. What was granted is given back with
+ * daemon_return_data(). */
+int daemon_claim_data(struct daemon *daemon, struct account *account, uint64_t size, struct error *error);
+void daemon_return_data(struct daemon *daemon, struct account *account, uint64_t size);

@@ -22,11 +22,14 @@ enum { SLOWEST_BODY_BYTES_PER_SECOND = 64 * 1024 };
 struct exchange {
     struct call call;
     struct exchange_context *context;
-    struct MHD_Connection *connection;
+    struct connection *connection;
     struct reaper_entry *entry; /* the connection's */
-    char *allow;                /* for 405 */
+    char *allow;                /* for 405 and 204 */
+    const char *origin;         /* whose pages may read the answer; NULL: none need to */
     bool begun;
+    bool counted; /* on its principal's account */
     bool suspended;
+    bool delayed;           /* at the first call, so that one is made again */
     bool close;             /* the connection can't be used after this answer */
     const char *target_end; /* in libmicrohttpd's memory, which it has written over by now */
     char target[];          /* decoded in place */
@@ -47,13 +50,8 @@ static uint64_t body_deadline(const struct daemon *daemon, uint64_t size)
            size * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
 }
 
-uint64_t exchange_head_deadline(const struct daemon *daemon)
-{
-    return round_us(daemon) + (daemon->limits.idle_seconds + daemon->limits.request_seconds) * 1000000;
-}
-
-struct exchange *exchange_new(struct exchange_context *context, struct MHD_Connection *connection,
-        struct reaper_entry *entry, const char *target)
+struct exchange *exchange_new(
+        struct exchange_context *context, struct connection *connection, const char *target)
 {
     size_t length = strlen(target);
     struct exchange *exchange;
@@ -66,8 +64,9 @@ struct exchange *exchange_new(struct exchange_context *context, struct MHD_Conne
     memset(exchange, 0, sizeof(*exchange));
     exchange->context = context;
     exchange->connection = connection;
-    exchange->entry = entry;
+    exchange->entry = &connection->entry;
     exchange->call.daemon = context->daemon;
+    exchange->call.peer = connection->peer.text;
     exchange->target_end = target + length;
     memcpy(exchange->target, target, length + 1);
     return exchange;
@@ -79,11 +78,49 @@ void exchange_free(struct exchange *exchange)
         return;
     if (exchange->begun)
         exchange->context->active--;
-    exchange->entry->deadline_us = exchange_head_deadline(exchange->call.daemon);
+    if (exchange->counted)
+        call_account(&exchange->call)->requests--;
+    throttle_forget(exchange->context->throttle, &exchange->connection->wait);
+    exchange->entry->deadline_us = connection_head_deadline(exchange->call.daemon);
     exchange->entry->answering = false;
     call_done(&exchange->call);
     free(exchange->allow);
     free(exchange);
+}
+
+/* What a page of a listed origin may send, when its browser asks before (the Fetch standard, 3.2). */
+static void add_origin_headers(const struct exchange *exchange, struct MHD_Response *response)
+{
+    if (!exchange->context->origins->origins)
+        return;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Origin");
+    if (!exchange->origin)
+        return;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, exchange->origin);
+    MHD_add_response_header(response, "Access-Control-Expose-Headers", "Devreg-Request, Retry-After");
+    if (exchange->call.status != 204)
+        return;
+    MHD_add_response_header(response, "Access-Control-Allow-Methods", exchange->allow);
+    MHD_add_response_header(
+            response, "Access-Control-Allow-Headers", "authorization, content-type, devreg-reservation");
+    MHD_add_response_header(response, "Access-Control-Max-Age", "600");
+}
+
+static void add_headers(const struct exchange *exchange, struct MHD_Response *response)
+{
+    const struct call *call = &exchange->call;
+    char id[CALL_REQUEST_ID_SIZE];
+
+    MHD_add_response_header(response, "Devreg-Request", call_request_id(call, id));
+    if (call->status == 405)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, exchange->allow);
+    if (call->status == 401)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"devreg\"");
+    if (call->status == 429 || call->status == 503)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (exchange->close || call->daemon->draining)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    add_origin_headers(exchange, response);
 }
 
 static enum MHD_Result send_answer(struct exchange *exchange)
@@ -99,28 +136,30 @@ static enum MHD_Result send_answer(struct exchange *exchange)
         free(data);
         return MHD_NO;
     }
-    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, call->content_type) != MHD_YES)
+    if (call->content_type &&
+            MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, call->content_type) != MHD_YES)
         goto out;
-    if (exchange->allow)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, exchange->allow);
-    if (exchange->close || call->daemon->draining)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    add_headers(exchange, response);
     exchange->entry->deadline_us = body_deadline(call->daemon, size);
     exchange->entry->answering = true;
-    result = MHD_queue_response(exchange->connection, call->status, response);
+    result = MHD_queue_response(exchange->connection->http, call->status, response);
 out:
     MHD_destroy_response(response);
     return result;
 }
 
-static void answered_later(struct call *call)
+static void suspend(struct exchange *exchange)
 {
-    struct exchange *exchange = container_of(call, struct exchange, call);
+    exchange->suspended = true;
+    MHD_suspend_connection(exchange->connection->http);
+}
 
+static void resume(struct exchange *exchange)
+{
     if (!exchange->suspended)
         return;
     exchange->suspended = false;
-    MHD_resume_connection(exchange->connection);
+    MHD_resume_connection(exchange->connection->http);
     exchange->context->resumed(exchange->context);
 }
 
@@ -134,6 +173,16 @@ static bool client_left(const struct call *call)
     return poll(&end, 1, 0) > 0;
 }
 
+static void answered_later(struct call *call)
+{
+    resume(container_of(call, struct exchange, call));
+}
+
+static void handle_delay_over(struct throttle_wait *wait)
+{
+    resume(wait->owner);
+}
+
 /* A refusal while a body follows ends the connection: what follows is not a request, or not one to trust. */
 static enum MHD_Result refuse(struct exchange *exchange, const struct error *error, bool close)
 {
@@ -141,6 +190,33 @@ static enum MHD_Result refuse(struct exchange *exchange, const struct error *err
     call_fail(&exchange->call, error);
     exchange->close = close;
     return close ? send_answer(exchange) : MHD_YES;
+}
+
+/* A refusal of wrong credentials, which may have to wait. Then the body, if there is one, is not read. */
+static enum MHD_Result refuse_credentials(struct exchange *exchange, const struct error *error, bool close)
+{
+    const struct peer *peer = &exchange->connection->peer;
+    struct throttle *throttle = exchange->context->throttle;
+    uint64_t now_us = round_us(exchange->call.daemon), delay_us = 0;
+    struct error too_many;
+
+    if (throttle_fail(throttle, &peer->key, peer->text, error, now_us, &delay_us) < 0) {
+        error_set(&too_many, -EDQUOT,
+                "too many requests with wrong credentials came from where you are: try again later");
+        return refuse(exchange, &too_many, close);
+    }
+    if (delay_us == 0)
+        return refuse(exchange, error, close);
+    exchange->call.running = true; /* nothing is to be resumed but by the throttle */
+    call_fail(&exchange->call, error);
+    exchange->close = close;
+    exchange->delayed = true;
+    exchange->entry->deadline_us = 0;
+    exchange->connection->wait.over = handle_delay_over;
+    exchange->connection->wait.owner = exchange;
+    throttle_wait(throttle, &exchange->connection->wait, now_us, delay_us);
+    suspend(exchange);
+    return MHD_YES;
 }
 
 static enum MHD_Result run(struct exchange *exchange)
@@ -152,8 +228,7 @@ static enum MHD_Result run(struct exchange *exchange)
     call_run(call);
     if (call->status)
         return send_answer(exchange);
-    exchange->suspended = true;
-    MHD_suspend_connection(exchange->connection);
+    suspend(exchange);
     return MHD_YES;
 }
 
@@ -189,6 +264,73 @@ static int check_body(const struct call *call, const struct gate_result *gate, s
     return 0;
 }
 
+/* An id is "r-" and hexadecimal digits (core/reservations.h). */
+static int take_reservation(struct exchange *exchange, const struct gate_text *text, struct error *error)
+{
+    char *id = exchange->connection->reservation;
+
+    if (!text->value)
+        return 0;
+    if (text->size < 3 || text->size >= RESERVATION_ID_SIZE || memcmp(text->value, "r-", 2) != 0)
+        goto malformed;
+    memcpy(id, text->value, text->size);
+    id[text->size] = 0;
+    if (id[2 + strspn(id + 2, "0123456789abcdef")])
+        goto malformed;
+    exchange->call.reservation = id;
+    return 0;
+malformed:
+    return error_set(error, -EINVAL,
+            "the header Devreg-Reservation has no reservation's id: /v1/reservations lists them");
+}
+
+/* Once the principal is known. */
+static int check_principal(struct exchange *exchange, struct error *error)
+{
+    const struct exchange_context *context = exchange->context;
+    struct call *call = &exchange->call;
+    struct account *account = call->principal->account;
+    uint64_t limit = call->daemon->limits.requests_per_principal;
+    int r;
+
+    if (context->exposed && call->principal->kind == PRINCIPAL_ANONYMOUS &&
+            (!call->route || call->route->permission != PERMISSION_NONE))
+        return error_set(error, -EKEYREJECTED,
+                "others than this machine's users reach %s, so say who you are: send a token "
+                "(Authorization: Bearer devreg_...)%s",
+                context->name, context->place.secure ? " or show a client certificate" : "");
+    r = connection_own(exchange->connection, call->principal, error);
+    if (r < 0) {
+        exchange->close = true;
+        return r;
+    }
+    if (account->requests >= limit)
+        return error_set(error, -EDQUOT,
+                "%" PRIu64 " requests of %s are under way, which is its limit: wait for some of them", limit,
+                call->principal->name);
+    account->requests++;
+    exchange->counted = true;
+    return 0;
+}
+
+/* Whose page it is, where that matters. */
+static int check_origin(struct exchange *exchange, const struct gate_result *gate, struct error *error)
+{
+    const struct exchange_context *context = exchange->context;
+    int r = connection_check_host(
+            exchange->connection, context->origins, &context->place, &gate->host, error);
+
+    return r < 0 ? r : origin_check(context->origins, &context->place, gate, &exchange->origin, error);
+}
+
+/* A browser asks before it sends a page's request, and asks without credentials. */
+static enum MHD_Result answer_preflight(struct exchange *exchange)
+{
+    exchange->call.running = true;
+    call_answer(&exchange->call, 204, NULL);
+    return MHD_YES;
+}
+
 /* The head has come. */
 static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
 {
@@ -197,21 +339,37 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     struct gate_request request = {method, version, exchange->target, exchange->target_end};
     struct gate_result gate = {0};
     char allow[ROUTER_ALLOW_SIZE];
-    struct error error;
+    struct error error, routing;
     struct uri uri;
     int r;
 
     exchange->begun = true;
     exchange->context->active++;
-    daemon->counters.requests++;
-    if (gate_check(exchange->connection, &request, &gate, &error) < 0)
+    call->request = ++daemon->counters.requests;
+    if (gate_check(exchange->connection->http, &request, &gate, &error) < 0)
         return refuse(exchange, &error, true);
+    if (connection_admit(exchange->connection, &error) < 0)
+        return refuse(exchange, &error, true);
+    if (check_origin(exchange, &gate, &error) < 0)
+        return refuse(exchange, &error, gate.has_body);
     if (uri_parse(exchange->target, &uri, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
-    r = router_find(method, &uri, call, allow, &error);
+    r = router_find(method, &uri, call, allow, &routing);
     if (r == -ENOSYS)
         exchange->allow = strdup(allow);
+    if (exchange->allow && exchange->origin && strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0 &&
+            !gate.has_body)
+        return answer_preflight(exchange);
+    if (connection_identify(exchange->connection, &gate.authorization, &call->principal, &error) < 0)
+        return error.code == -EKEYREJECTED ? refuse_credentials(exchange, &error, gate.has_body)
+                                           : refuse(exchange, &error, gate.has_body);
+    if (check_principal(exchange, &error) < 0)
+        return refuse(exchange, &error, gate.has_body || exchange->close);
     if (r < 0)
+        return refuse(exchange, &routing, gate.has_body);
+    if (take_reservation(exchange, &gate.reservation, &error) < 0)
+        return refuse(exchange, &error, gate.has_body);
+    if (call_admit(call, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
     if (check_body(call, &gate, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
@@ -236,7 +394,7 @@ static int claim_body(struct call *call, size_t size, struct error *error)
                 body_limit(call));
     if (call->route->body != BODY_OCTETS)
         return 0;
-    r = daemon_claim_data(call->daemon, size, error);
+    r = daemon_claim_data(call->daemon, call_account(call), size, error);
     if (r == 0)
         call->claimed_bytes += size;
     return r;
@@ -271,6 +429,10 @@ enum MHD_Result exchange_handle(struct exchange *exchange, const char *method, c
 {
     if (!exchange->begun)
         return begin(exchange, method, version);
+    if (exchange->delayed && !exchange->close) {
+        exchange->delayed = false;
+        return MHD_YES; /* as at every first call */
+    }
     if (*upload_size)
         return take_body(exchange, upload, upload_size);
     exchange->entry->deadline_us = 0;

@@ -5,11 +5,16 @@
 #include <microhttpd.h>
 
 #include "core/daemon.h"
-#include "http/reaper.h"
+#include "http/connection.h"
 
 /* What the exchanges of one listening socket share. */
 struct exchange_context {
     struct daemon *daemon;
+    const struct origin_settings *origins;
+    struct origin_place place;
+    const char *name; /* of the socket */
+    bool exposed;     /* others than this machine's users reach it: they must say who they are */
+    struct throttle *throttle;
     size_t active; /* exchanges whose head has come and whose answer has not gone */
 
     /* Called after a connection was resumed: libmicrohttpd must be run, it has no descriptor that says so.
@@ -19,16 +24,12 @@ struct exchange_context {
 
 struct exchange;
 
-/* For a request whose target has come. The target is where libmicrohttpd has it; the entry is the
- * connection's. NULL out of memory. */
-struct exchange *exchange_new(struct exchange_context *context, struct MHD_Connection *connection,
-        struct reaper_entry *entry, const char *target);
+/* For a request whose target has come. The target is where libmicrohttpd has it. NULL out of memory. */
+struct exchange *exchange_new(
+        struct exchange_context *context, struct connection *connection, const char *target);
 
 /* Sets the deadline for the connection's next request. */
 void exchange_free(struct exchange *exchange);
-
-/* When the head of a request must have come on a connection that is silent now. */
-uint64_t exchange_head_deadline(const struct daemon *daemon);
 
 /* libmicrohttpd's access handler. */
 enum MHD_Result exchange_handle(struct exchange *exchange, const char *method, const char *version,

@@ -15,8 +15,7 @@
 #include "util/number.h"
 
 struct field {
-    const char *value;
-    size_t size;    /* without the blanks around the value */
+    struct gate_text text;
     unsigned count; /* how often it is there */
 };
 
@@ -24,6 +23,7 @@ struct scan {
     const char *expected; /* where the next name must begin */
     const char *problem;  /* what is wrong, once something is */
     struct field host, content_length, transfer_encoding, content_type;
+    struct field origin, sec_fetch_site, authorization, reservation;
 };
 
 /* What an octet may be part of: a token (RFC 9110, 5.6.2) or a host (RFC 3986, 3.2.2). The gate looks at
@@ -124,25 +124,33 @@ static bool is_at_end(
 
 static const struct {
     const char *name;
+    size_t size; /* of the name: it tells most headers apart without looking at them */
     size_t field;
 } fields[] = {
-        {"Host", offsetof(struct scan, host)},
-        {"Content-Length", offsetof(struct scan, content_length)},
-        {"Transfer-Encoding", offsetof(struct scan, transfer_encoding)},
-        {"Content-Type", offsetof(struct scan, content_type)},
+#define FIELD(name, field)                                                                                  \
+    {                                                                                                       \
+        name, sizeof(name) - 1, offsetof(struct scan, field)                                                \
+    }
+        FIELD("Host", host),
+        FIELD("Content-Length", content_length),
+        FIELD("Transfer-Encoding", transfer_encoding),
+        FIELD("Content-Type", content_type),
+        FIELD("Origin", origin),
+        FIELD("Sec-Fetch-Site", sec_fetch_site),
+        FIELD("Authorization", authorization),
+        FIELD("Devreg-Reservation", reservation),
 };
 
-static void take_field(struct scan *scan, const char *name, const char *value, size_t size)
+static void take_field(struct scan *scan, const char *name, size_t name_size, const char *value, size_t size)
 {
     for (size_t i = 0; i < ELEMENTS(fields); i++) {
         struct field *field = (struct field *)((char *)scan + fields[i].field);
 
-        if (strcasecmp(name, fields[i].name) != 0)
+        if (name_size != fields[i].size || strcasecmp(name, fields[i].name) != 0)
             continue;
         while (size > 0 && (value[size - 1] == ' ' || value[size - 1] == '\t'))
             size--;
-        field->value = value;
-        field->size = size;
+        field->text = (struct gate_text){value, size};
         field->count++;
     }
 }
@@ -166,7 +174,7 @@ static enum MHD_Result scan_header(void *context, enum MHD_ValueKind kind, const
         scan->problem = "a header has a control character in its value";
     if (scan->problem)
         return MHD_NO;
-    take_field(scan, name, value, value_size);
+    take_field(scan, name, name_size, value, value_size);
     return MHD_YES;
 }
 
@@ -194,11 +202,11 @@ static const char *check_host(const struct field *host, const char *version)
         return "there are several Host headers: send one";
     if (host->count == 0)
         return strcmp(version, "HTTP/1.0") == 0 ? NULL : "there is no Host header: HTTP/1.1 needs one";
-    return is_all(host->value, host->size, OCTET_HOST) ? NULL : "the Host header is malformed";
+    return is_all(host->text.value, host->text.size, OCTET_HOST) ? NULL : "the Host header is malformed";
 }
 
 /* Digits only: no sign, and nothing that would pass for hexadecimal. */
-static bool parse_length(const struct field *field, uint64_t *ret_length)
+static bool parse_length(const struct gate_text *field, uint64_t *ret_length)
 {
     char text[24];
 
@@ -217,14 +225,25 @@ static const char *check_body(const struct scan *scan, const char *method, struc
         return "Content-Length, Transfer-Encoding or Content-Type is there several times: send it once";
     if (scan->content_length.count && encoding->count)
         return "Content-Length and Transfer-Encoding are both there: send one of them";
-    if (encoding->count && (encoding->size != 7 || strncasecmp(encoding->value, "chunked", 7) != 0))
+    if (encoding->count &&
+            (encoding->text.size != 7 || strncasecmp(encoding->text.value, "chunked", 7) != 0))
         return "the Transfer-Encoding is not chunked, the only one that HTTP/1.1 knows for requests";
-    if (scan->content_length.count && !parse_length(&scan->content_length, &result->content_length))
+    if (scan->content_length.count && !parse_length(&scan->content_length.text, &result->content_length))
         return "the Content-Length is not a decimal number";
     result->chunked = encoding->count;
     result->has_body = result->chunked || result->content_length > 0;
     if (result->has_body && strcmp(method, "GET") == 0)
         return "a GET takes no body";
+    return NULL;
+}
+
+/* What says who asks must not be said twice. */
+static const char *check_single(const struct scan *scan)
+{
+    if (scan->authorization.count > 1)
+        return "there are several Authorization headers: send one";
+    if (scan->origin.count > 1 || scan->sec_fetch_site.count > 1 || scan->reservation.count > 1)
+        return "Origin, Sec-Fetch-Site or Devreg-Reservation is there several times: send it once";
     return NULL;
 }
 
@@ -243,12 +262,19 @@ int gate_check(struct MHD_Connection *connection, const struct gate_request *req
         scan.problem = check_host(&scan.host, request->version);
     if (!scan.problem)
         scan.problem = check_body(&scan, request->method, &result);
+    if (!scan.problem)
+        scan.problem = check_single(&scan);
     if (scan.problem)
         return error_set(error, -EINVAL, "malformed HTTP: %s", scan.problem);
     /* libmicrohttpd reads chunks as leniently as heads, and keeps nothing that shows it. */
     if (result.chunked)
         return error_set(error, -EBADMSG, "a chunked body is not taken: send its Content-Length");
-    result.content_type = scan.content_type.value;
+    result.content_type = scan.content_type.text.value;
+    result.host = scan.host.text;
+    result.origin = scan.origin.text;
+    result.sec_fetch_site = scan.sec_fetch_site.text;
+    result.authorization = scan.authorization.text;
+    result.reservation = scan.reservation.text;
     *ret_result = result;
     return 0;
 }

@@ -19,11 +19,18 @@ struct gate_request {
     const char *target_end; /* where it ended in libmicrohttpd's own memory */
 };
 
+/* A header's value, without the blanks around it. */
+struct gate_text {
+    const char *value; /* NULL when it was not given; not terminated */
+    size_t size;
+};
+
 struct gate_result {
     bool has_body;
     bool chunked;
     uint64_t content_length;  /* octets */
     const char *content_type; /* NULL when none was given */
+    struct gate_text host, origin, sec_fetch_site, authorization, reservation;
 };
 
 /* Returns 0, -EINVAL, or -EBADMSG for a body without a length. */

@@ -22,10 +22,16 @@
 #include "util/number.h"
 
 static const char group_name[] = "devreg";
+static const char tls_scheme[] = "https://";
 
 bool listen_is_path(const char *text)
 {
     return text[0] == '/' || text[0] == '.';
+}
+
+bool listen_is_tls(const char *text)
+{
+    return strncmp(text, tls_scheme, strlen(tls_scheme)) == 0;
 }
 
 union address {
@@ -62,38 +68,59 @@ static int parse_host(const char *host, bool bracketed, uint16_t port, union add
 
 static int parse_address(const char *text, union address *ret_address, struct error *error)
 {
-    const char *colon = strrchr(text, ':');
+    const char *place = text + (listen_is_tls(text) ? strlen(tls_scheme) : 0);
+    const char *colon = strrchr(place, ':');
     char host[64];
-    size_t length = colon ? (size_t)(colon - text) : 0;
-    bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
+    size_t length = colon ? (size_t)(colon - place) : 0;
+    bool bracketed = length > 2 && place[0] == '[' && place[length - 1] == ']';
     uint64_t port;
 
     if (length == 0 || length >= sizeof(host) || colon[1 + strspn(colon + 1, "0123456789")] ||
             number_parse(colon + 1, &port) < 0 || port > 65535)
         goto malformed;
     if (bracketed)
-        snprintf(host, sizeof(host), "%.*s", (int)length - 2, text + 1);
+        snprintf(host, sizeof(host), "%.*s", (int)length - 2, place + 1);
     else
-        snprintf(host, sizeof(host), "%.*s", (int)length, text);
+        snprintf(host, sizeof(host), "%.*s", (int)length, place);
     if (parse_host(host, bracketed, (uint16_t)port, ret_address) == 0)
         return 0;
 malformed:
     return error_set(error, -EINVAL,
             "'%.100s' is no place to listen at: give a path (/run/devregd/devregd.sock) or an address and "
             "port "
-            "(127.0.0.1:7373, [::1]:7373)",
+            "(127.0.0.1:7373, [::1]:7373, https://192.0.2.7:7373)",
             text);
 }
 
-static int check_exposure(const char *text, const union address *address, bool insecure, struct error *error)
+static int check_tls(const char *text, const union address *address, const struct listen_policy *policy,
+        struct error *error)
 {
-    if (insecure || is_loopback(address))
+    if (!policy->has_certificate || !policy->has_key)
+        return error_set(error, -EPERM, "%s needs a certificate and its key: the configuration has no %s",
+                text,
+                policy->has_certificate ? "tls.key"
+                : policy->has_key       ? "tls.certificate"
+                                        : "tls.certificate and no tls.key");
+    if (policy->insecure || policy->authenticates || is_loopback(address))
         return 0;
     return error_set(error, -EPERM,
-            "%s is not a loopback address, and whoever can reach it could read and write every register: "
-            "listen "
-            "on 127.0.0.1 and use an SSH tunnel, or give --insecure on an isolated test network",
+            "%s is not a loopback address, and nobody could say who they are there: set tls.client_ca for "
+            "client certificates, or write an access rule for a token (\"principals\": [\"token:NAME\"])",
             text);
+}
+
+static int check_exposure(const char *text, const union address *address, const struct listen_policy *policy,
+        struct error *error)
+{
+    if (listen_is_tls(text))
+        return check_tls(text, address, policy, error);
+    if (policy->insecure || is_loopback(address))
+        return 0;
+    return error_set(error, -EPERM,
+            "%s is not a loopback address, and whoever is on the way could read and change all that goes "
+            "over it: write https://%s with tls.certificate and tls.key, listen on 127.0.0.1 and use an SSH "
+            "tunnel, or give --insecure on an isolated test network",
+            text, text);
 }
 
 static int check_path(const char *text, struct error *error)
@@ -104,7 +131,7 @@ static int check_path(const char *text, struct error *error)
     return 0;
 }
 
-int listen_check(const char *text, bool insecure, struct error *error)
+int listen_check(const char *text, const struct listen_policy *policy, struct error *error)
 {
     union address address = {0};
     int r;
@@ -112,24 +139,28 @@ int listen_check(const char *text, bool insecure, struct error *error)
     if (listen_is_path(text))
         return check_path(text, error);
     r = parse_address(text, &address, error);
-    return r < 0 ? r : check_exposure(text, &address, insecure, error);
+    return r < 0 ? r : check_exposure(text, &address, policy, error);
 }
 
 /* The name as people write it, with the port that the kernel chose. */
-static void write_name(const union address *address, char name[LISTEN_NAME_SIZE])
+static void write_name(const union address *address, struct listen_socket *listener)
 {
+    const char *scheme = listener->tls ? tls_scheme : "";
     char host[INET6_ADDRSTRLEN];
 
     if (address->any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
-        snprintf(name, LISTEN_NAME_SIZE, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+        snprintf(listener->name, sizeof(listener->name), "%s[%s]:%u", scheme, host,
+                ntohs(address->v6.sin6_port));
     } else {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
-        snprintf(name, LISTEN_NAME_SIZE, "%s:%u", host, ntohs(address->v4.sin_port));
+        snprintf(listener->name, sizeof(listener->name), "%s%s:%u", scheme, host,
+                ntohs(address->v4.sin_port));
     }
 }
 
-static int open_address(const char *text, bool insecure, struct listen_socket *listener, struct error *error)
+static int open_address(const char *text, const struct listen_policy *policy, struct listen_socket *listener,
+        struct error *error)
 {
     _cleanup_close_ int fd = -1;
     union address address = {0};
@@ -139,7 +170,7 @@ static int open_address(const char *text, bool insecure, struct listen_socket *l
 
     if (r < 0)
         return r;
-    r = check_exposure(text, &address, insecure, error);
+    r = check_exposure(text, &address, policy, error);
     if (r < 0)
         return r;
     fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -153,7 +184,9 @@ static int open_address(const char *text, bool insecure, struct listen_socket *l
                 errno == EADDRINUSE ? ": another program listens there" : "");
     if (getsockname(fd, &address.any, &size) < 0)
         return error_set(error, -errno, "%s: %s", text, strerror(errno));
-    write_name(&address, listener->name);
+    listener->tls = listen_is_tls(text);
+    listener->exposed = !is_loopback(&address);
+    write_name(&address, listener);
     listener->fd = take_fd(&fd);
     return 0;
 }
@@ -240,16 +273,18 @@ static int open_path(const char *path, struct listen_socket *listener, struct er
     if (r < 0)
         return error_set(error, r, "%s: %s", path, strerror(-r));
     snprintf(listener->name, sizeof(listener->name), "%s", path);
+    listener->local = true;
     listener->fd = take_fd(&fd);
     listener->lock = take_fd(&lock);
     return 0;
 }
 
-int listen_open(const char *text, bool insecure, struct listen_socket *ret_socket, struct error *error)
+int listen_open(const char *text, const struct listen_policy *policy, struct listen_socket *ret_socket,
+        struct error *error)
 {
     *ret_socket = (struct listen_socket){.fd = -1, .lock = -1};
     return listen_is_path(text) ? open_path(text, ret_socket, error)
-                                : open_address(text, insecure, ret_socket, error);
+                                : open_address(text, policy, ret_socket, error);
 }
 
 void listen_close(struct listen_socket *listener)

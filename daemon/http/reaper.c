@@ -14,6 +14,7 @@ struct reaper {
     sd_event_source *timer;
     void (*ended)(struct reaper_entry *entry, void *context);
     void *context;
+    uint64_t *timed_out;
     struct reaper_entry *first;
 };
 
@@ -51,8 +52,11 @@ static int reap(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)usec;
     for (struct reaper_entry *entry = reaper->first; entry; entry = entry->next) {
-        if (entry->deadline_us && now >= entry->deadline_us)
+        if (entry->deadline_us && now >= entry->deadline_us) {
+            *reaper->timed_out += !entry->timed_out;
+            entry->timed_out = true;
             cut(entry);
+        }
         if (has_ended(entry))
             reaper->ended(entry, reaper->context);
     }
@@ -62,7 +66,7 @@ static int reap(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 int reaper_new(sd_event *event, void (*ended)(struct reaper_entry *entry, void *context), void *context,
-        struct reaper **ret_reaper)
+        uint64_t *timed_out, struct reaper **ret_reaper)
 {
     struct reaper *reaper = calloc(1, sizeof(*reaper));
     int r;
@@ -71,6 +75,7 @@ int reaper_new(sd_event *event, void (*ended)(struct reaper_entry *entry, void *
         return -ENOMEM;
     reaper->ended = ended;
     reaper->context = context;
+    reaper->timed_out = timed_out;
     r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, REAPER_INTERVAL_US / 4, reap, reaper);
     if (r >= 0)
         r = sd_event_source_set_enabled(reaper->timer, SD_EVENT_OFF);
@@ -103,6 +108,11 @@ void reaper_add(struct reaper *reaper, struct reaper_entry *entry, int fd)
     if (entry->next)
         entry->next->link = &entry->next;
     reaper->first = entry;
+}
+
+struct reaper_entry *reaper_first(const struct reaper *reaper)
+{
+    return reaper->first;
 }
 
 void reaper_remove(struct reaper_entry *entry)

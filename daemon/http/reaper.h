@@ -17,18 +17,22 @@ struct reaper_entry {
     int fd;
     uint64_t deadline_us; /* monotonic; 0: none, it waits for a device */
     bool answering;       /* an answer is on its way */
-    void *connection;     /* the owner's */
+    bool timed_out;
+    void *connection; /* the owner's */
     struct reaper_entry *next, **link;
 };
 
 /* ended is called for a connection that neither waits for a device nor gets an answer, and whose other side
- * has closed it. */
+ * has closed it. Those that are cut off for their deadline are counted in *timed_out. */
 int reaper_new(sd_event *event, void (*ended)(struct reaper_entry *entry, void *context), void *context,
-        struct reaper **ret_reaper);
+        uint64_t *timed_out, struct reaper **ret_reaper);
 void reaper_free(struct reaper *reaper);
 
 /* Entries are added without a deadline. */
 void reaper_add(struct reaper *reaper, struct reaper_entry *entry, int fd);
+
+/* The newest; its `next` is the one before. NULL when there is none. */
+struct reaper_entry *reaper_first(const struct reaper *reaper);
 
 /* Shuts all down that have a deadline. */
 void reaper_cut(struct reaper *reaper);

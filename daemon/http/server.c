@@ -4,17 +4,17 @@
 #include "http/server.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "http/exchange.h"
+#include "http/throttle.h"
 #include "util/clock.h"
 
 enum {
-    /* Each request zeroes this much; larger heads get 414 or 431. */
-    CONNECTION_MEMORY = 16 * 1024,
     CONNECTION_MEMORY_STEP = 4 * 1024,
 
     /* Rounds before others on the loop get their turn. */
@@ -35,7 +35,10 @@ struct endpoint {
 
 struct server {
     struct daemon *daemon;
-    struct reaper *reaper;
+    struct server_settings settings;
+    struct connections connections;
+    struct throttle *throttle;
+    struct tls *tls; /* NULL until a socket needs it */
     struct endpoint *endpoints;
 };
 
@@ -58,7 +61,8 @@ static void *begin_request(void *context, const char *target, struct MHD_Connect
 
     if (!info || !info->socket_context)
         return NULL;
-    return exchange_new(&endpoint->context, connection, info->socket_context, target);
+    ((struct connection *)info->socket_context)->begun = true;
+    return exchange_new(&endpoint->context, info->socket_context, target);
 }
 
 static void end_request(void *context, struct MHD_Connection *connection, void **request,
@@ -76,32 +80,68 @@ static void run_soon(struct endpoint *endpoint)
         sd_event_source_set_enabled(endpoint->again, SD_EVENT_ONESHOT);
 }
 
-static void handle_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+static void handle_readable(void *owner)
+{
+    run_soon(owner);
+}
+
+static void begin_connection(
+        struct endpoint *endpoint, struct MHD_Connection *http, struct connection **ret_connection)
+{
+    struct server *server = endpoint->server;
+    struct connection *connection =
+            connection_new(&server->connections, http, endpoint->context.place.local);
+
+    server->daemon->counters.connections++;
+    if (connection && endpoint->listener.tls &&
+            connection_start_tls(
+                    connection, tls_current(server->tls, clock_now_us()), handle_readable, endpoint) < 0) {
+        shutdown(connection->entry.fd, SHUT_RDWR); /* it can't begin */
+        connection_free(take_ptr(connection));
+    }
+    *ret_connection = connection;
+}
+
+static void handle_connection(void *context, struct MHD_Connection *http, void **socket_context,
         enum MHD_ConnectionNotificationCode what)
 {
-    struct endpoint *endpoint = context;
-    const union MHD_ConnectionInfo *info;
-    struct reaper_entry *entry;
-
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        /* At its limit libmicrohttpd has stopped listening, and begins again only when it is run. */
-        run_soon(endpoint);
-        if (*socket_context)
-            reaper_remove(*socket_context);
-        free(take_ptr(*socket_context));
+        /* Without descriptors libmicrohttpd has stopped listening, and begins again only when it is run. */
+        run_soon(context);
+        connection_free(take_ptr(*socket_context));
         return;
     }
-    endpoint->server->daemon->counters.connections++;
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    entry = calloc(1, sizeof(*entry));
-    if (!entry || !info) {
-        free(entry);
-        return;
-    }
-    reaper_add(endpoint->server->reaper, entry, info->connect_fd);
-    entry->deadline_us = exchange_head_deadline(endpoint->server->daemon);
-    entry->connection = connection;
-    *socket_context = entry;
+    begin_connection(context, http, (struct connection **)socket_context);
+}
+
+/* Before libmicrohttpd makes anything of a new connection. */
+static enum MHD_Result check_room(void *context, const struct sockaddr *address, socklen_t size)
+{
+    struct endpoint *endpoint = context;
+    struct server *server = endpoint->server;
+
+    (void)address;
+    (void)size;
+    if (connections_have_room(&server->connections))
+        return MHD_YES;
+    server->daemon->counters.connections_refused++;
+    return MHD_NO;
+}
+
+/* Every session has credentials of its own by then (tls.c). */
+static int refuse_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *information,
+        gnutls_pcert_st **ret_certificates, unsigned *ret_count, gnutls_ocsp_data_st **ret_ocsp,
+        unsigned *ret_ocsp_count, gnutls_privkey_t *ret_key, unsigned *flags)
+{
+    (void)session;
+    (void)information;
+    (void)ret_certificates;
+    (void)ret_count;
+    (void)ret_ocsp;
+    (void)ret_ocsp_count;
+    (void)ret_key;
+    (void)flags;
+    return -1;
 }
 
 /* The daemon's own decoder is used instead (uri.h). */
@@ -121,6 +161,7 @@ static int run(struct endpoint *endpoint)
     for (int round = 0; round < ROUNDS && has_timeout && timeout_ms == 0; round++) {
         if (MHD_run(endpoint->http) != MHD_YES)
             return sd_event_exit(endpoint->server->daemon->event, -EIO); /* or it would be deaf for ever */
+        connections_park(&endpoint->server->connections);
         has_timeout = MHD_get_timeout(endpoint->http, &timeout_ms) == MHD_YES;
     }
     if (!has_timeout)
@@ -172,12 +213,24 @@ static void handle_resumed(struct exchange_context *context)
 static struct MHD_Daemon *start_http(struct endpoint *endpoint)
 {
     const struct limits *limits = &endpoint->server->daemon->limits;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem secure[] = {
+            {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
+            {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)refuse_certificate},
+            {MHD_OPTION_END, 0, NULL},
+    };
 
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-            handle_request, endpoint, MHD_OPTION_LISTEN_SOCKET, endpoint->listener.fd,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections, MHD_OPTION_CONNECTION_TIMEOUT,
-            (unsigned)limits->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-            MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_MEMORY_STEP,
+    if (endpoint->listener.tls)
+        flags |= MHD_USE_TLS;
+    else
+        secure[0].option = MHD_OPTION_END;
+    /* Its own limit is one socket's, and never reached: check_room() is asked before. Each request zeroes
+     * the memory for its head; larger heads get 414 or 431. */
+    return MHD_start_daemon(flags, 0, check_room, endpoint, handle_request, endpoint,
+            MHD_OPTION_LISTEN_SOCKET, endpoint->listener.fd, MHD_OPTION_CONNECTION_LIMIT,
+            (unsigned)limits->connections + CONNECTIONS_SPARE + 1, MHD_OPTION_CONNECTION_TIMEOUT,
+            (unsigned)limits->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)limits->head_bytes,
+            MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_MEMORY_STEP, MHD_OPTION_ARRAY, secure,
 #if MHD_VERSION >= 0x01000000
             MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
 #endif
@@ -209,6 +262,13 @@ static int watch(struct endpoint *endpoint)
     return sd_event_source_set_enabled(endpoint->again, SD_EVENT_OFF);
 }
 
+/* None may be suspended when libmicrohttpd is stopped. */
+static void unpark_all(struct server *server)
+{
+    for (struct reaper_entry *entry = reaper_first(server->connections.reaper); entry; entry = entry->next)
+        connection_unpark(entry->connection);
+}
+
 static void endpoint_free(struct endpoint *endpoint)
 {
     sd_event_source_disable_unref(endpoint->ready);
@@ -226,14 +286,18 @@ static void endpoint_free(struct endpoint *endpoint)
 static void handle_ended(struct reaper_entry *entry, void *context)
 {
     struct server *server = context;
+    struct connection *connection = entry->connection;
 
-    MHD_suspend_connection(entry->connection);
-    MHD_resume_connection(entry->connection);
+    if (connection_unpark(connection))
+        return;
+    MHD_suspend_connection(connection->http);
+    MHD_resume_connection(connection->http);
     for (struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
         run_soon(endpoint);
 }
 
-int server_new(struct daemon *daemon, struct server **ret_server, struct error *error)
+int server_new(struct daemon *daemon, const struct server_settings *settings, struct server **ret_server,
+        struct error *error)
 {
     struct server *server = calloc(1, sizeof(*server));
     int r;
@@ -241,10 +305,17 @@ int server_new(struct daemon *daemon, struct server **ret_server, struct error *
     if (!server)
         return error_set(error, -ENOMEM, "out of memory");
     server->daemon = daemon;
-    r = reaper_new(daemon->event, handle_ended, server, &server->reaper);
+    server->settings = *settings;
+    server->connections.daemon = daemon;
+    r = peers_init(&server->connections.peers, daemon);
+    if (r == 0)
+        r = reaper_new(daemon->event, handle_ended, server, &daemon->counters.timed_out,
+                &server->connections.reaper);
+    if (r >= 0)
+        r = throttle_new(daemon->event, &server->throttle);
     if (r < 0) {
-        free(server);
-        return error_set(error, r, "timer: %s", strerror(-r));
+        server_free(server);
+        return error_set(error, r, "timers: %s", strerror(-r));
     }
     *ret_server = server;
     return 0;
@@ -257,9 +328,22 @@ int server_add(struct server *server, const struct listen_socket *listener, stru
 
     if (!endpoint)
         return error_set(error, -ENOMEM, "out of memory");
-    endpoint->context = (struct exchange_context){.daemon = server->daemon, .resumed = handle_resumed};
     endpoint->server = server;
     endpoint->listener = *listener;
+    endpoint->context = (struct exchange_context){.daemon = server->daemon,
+            .origins = server->settings.origins,
+            .place = {.local = listener->local, .secure = listener->tls},
+            .name = endpoint->listener.name,
+            .exposed = listener->exposed && !server->daemon->insecure,
+            .throttle = server->throttle,
+            .resumed = handle_resumed};
+    if (listener->tls && !server->tls) {
+        r = tls_new(server->settings.tls, &server->tls, error);
+        if (r < 0) {
+            endpoint_free(endpoint);
+            return r;
+        }
+    }
     endpoint->http = start_http(endpoint);
     r = endpoint->http ? watch(endpoint) : -EIO;
     if (r < 0) {
@@ -277,11 +361,12 @@ void server_quiesce(struct server *server)
 {
     for (struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
         MHD_quiesce_daemon(endpoint->http);
+    throttle_release(server->throttle);
 }
 
 void server_cut(struct server *server)
 {
-    reaper_cut(server->reaper);
+    reaper_cut(server->connections.reaper);
 }
 
 size_t server_active(const struct server *server)
@@ -297,12 +382,19 @@ void server_free(struct server *server)
 {
     if (!server)
         return;
+    if (server->endpoints) {
+        throttle_release(server->throttle);
+        unpark_all(server);
+    }
     while (server->endpoints) {
         struct endpoint *endpoint = server->endpoints;
 
         server->endpoints = endpoint->next;
         endpoint_free(endpoint);
     }
-    reaper_free(server->reaper);
+    tls_free(server->tls);
+    throttle_free(server->throttle);
+    reaper_free(server->connections.reaper);
+    peers_done(&server->connections.peers);
     free(server);
 }

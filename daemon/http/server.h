@@ -4,11 +4,19 @@
 
 #include "core/daemon.h"
 #include "http/listen.h"
+#include "http/origin.h"
+#include "http/tls.h"
 
 struct server;
 
-/* The daemon must outlive it. */
-int server_new(struct daemon *daemon, struct server **ret_server, struct error *error);
+struct server_settings {
+    const struct tls_settings *tls;
+    const struct origin_settings *origins;
+};
+
+/* The daemon and what is set must outlive it. */
+int server_new(struct daemon *daemon, const struct server_settings *settings, struct server **ret_server,
+        struct error *error);
 
 /* Serves a socket, which the server owns from then on, also on failure. */
 int server_add(struct server *server, const struct listen_socket *listener, struct error *error);

@@ -26,9 +26,12 @@ BEYOND_THE_SCHEMA = {
     "access-names",
     "access-range",
     "duplicate-names",
+    "limits-principal",
     "limits-total",
     "overlap",
     "overlap-pci",
+    "tls-missing",
+    "tls-nobody",
     "window",
 }
 

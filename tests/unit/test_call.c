@@ -149,7 +149,7 @@ static void test_done_gives_back(void **state)
 
     (void)state;
     daemon_of_test.limits.data_total_bytes = 100;
-    assert_int_equal(daemon_claim_data(&daemon_of_test, 60, NULL), 0);
+    assert_int_equal(daemon_claim_data(&daemon_of_test, NULL, 60, NULL), 0);
     call.claimed_bytes = 60;
     call.values = malloc(60);
     buffer_append_string(&call.body, "body");

@@ -166,9 +166,13 @@ static void test_everything(void **state)
             "{\"listen\": [\"/run/devregd/devregd.sock\", \"127.0.0.1:7373\"],"
             " \"limits\": {\"connections\": 1, \"json_body_bytes\": \"64k\", \"data_bytes\": \"1M\","
             "  \"data_total_bytes\": \"0x200000\", \"values\": \"2\", \"queue\": 3, \"device_seconds\": 6, "
-            "\"idle_seconds\": 4,"
-            "  \"request_seconds\": 5, \"reservations\": 7, \"reservations_per_principal\": 8},"
-            "  \"request_seconds\": 5, \"tokens\": 7}, \"state\": \"/s\","
+            "\"idle_seconds\": 4, \"connections_per_principal\": 7, \"requests_per_principal\": 8,"
+            "  \"head_bytes\": \"4k\", \"data_principal_bytes\": \"1536k\","
+            "  \"request_seconds\": 5, \"reservations\": 9, \"reservations_per_principal\": 10, \"tokens\": "
+            "11},"
+            "  \"state\": \"/s\","
+            " \"tls\": {\"certificate\": \"/t.crt\", \"key\": \"/t.key\", \"client_ca\": \"/ca.crt\"},"
+            " \"hosts\": [\"rig1\"], \"origins\": [\"https://bench:8080\"],"
             " \"devices\": ["
             "  {\"name\": \"edu\", \"description\": \"a \\u00e9\", \"backend\": \"pci\", \"address\": "
             "\"00:07.0\","
@@ -189,8 +193,30 @@ static void test_everything(void **state)
     assert_null(fixture->config->listen[2]);
     assert_string_equal(fixture->config->state, "/s");
     assert_memory_equal(&fixture->config->limits,
-            (&(struct limits){1, 65536, 1 << 20, 2 << 20, 2, 3, 6, 4, 5, 7, 8}), sizeof(struct limits));
-            (&(struct limits){1, 65536, 1 << 20, 2 << 20, 2, 3, 6, 4, 5, 7}), sizeof(struct limits));
+            (&(struct limits){.connections = 1,
+                    .connections_per_principal = 7,
+                    .requests_per_principal = 8,
+                    .head_bytes = 4096,
+                    .json_body_bytes = 65536,
+                    .data_bytes = 1 << 20,
+                    .data_principal_bytes = 3 << 19,
+                    .data_total_bytes = 2 << 20,
+                    .values = 2,
+                    .queue = 3,
+                    .device_seconds = 6,
+                    .idle_seconds = 4,
+                    .request_seconds = 5,
+                    .reservations = 9,
+                    .reservations_per_principal = 10,
+                    .tokens = 11}),
+            sizeof(struct limits));
+    assert_string_equal(fixture->config->tls.certificate, "/t.crt");
+    assert_string_equal(fixture->config->tls.key, "/t.key");
+    assert_string_equal(fixture->config->tls.client_ca, "/ca.crt");
+    assert_string_equal(fixture->config->origins.hosts[0], "rig1");
+    assert_null(fixture->config->origins.hosts[1]);
+    assert_string_equal(fixture->config->origins.origins[0], "https://bench:8080");
+    assert_true(config_listen_policy(fixture->config, false).authenticates);
     assert_int_equal(fixture->config->device_count, 4);
 
     device = &fixture->config->devices[0];

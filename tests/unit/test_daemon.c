@@ -12,29 +12,46 @@ static void test_budget(void **state)
     struct error error = {0};
 
     (void)state;
-    assert_int_equal(daemon_claim_data(&daemon, 60, &error), 0);
-    assert_int_equal(daemon_claim_data(&daemon, 40, &error), 0);
-    assert_int_equal(daemon_claim_data(&daemon, 0, &error), 0);
-    check_error(daemon_claim_data(&daemon, 1, &error), -EAGAIN, &error, "too much raw data");
-    daemon_return_data(&daemon, 40);
-    assert_int_equal(daemon_claim_data(&daemon, 41, &error), -EAGAIN);
-    assert_int_equal(daemon_claim_data(&daemon, UINT64_MAX, &error), -EAGAIN);
-    assert_int_equal(daemon_claim_data(&daemon, 40, &error), 0);
-    daemon_return_data(&daemon, 100);
+    assert_int_equal(daemon_claim_data(&daemon, NULL, 60, &error), 0);
+    assert_int_equal(daemon_claim_data(&daemon, NULL, 40, &error), 0);
+    assert_int_equal(daemon_claim_data(&daemon, NULL, 0, &error), 0);
+    check_error(daemon_claim_data(&daemon, NULL, 1, &error), -EAGAIN, &error, "too much raw data");
+    daemon_return_data(&daemon, NULL, 40);
+    assert_int_equal(daemon_claim_data(&daemon, NULL, 41, &error), -EAGAIN);
+    assert_int_equal(daemon_claim_data(&daemon, NULL, UINT64_MAX, &error), -EAGAIN);
+    assert_int_equal(daemon_claim_data(&daemon, NULL, 40, &error), 0);
+    daemon_return_data(&daemon, NULL, 100);
     assert_true(daemon.data_bytes_in_use == 0);
+}
+
+static void test_budget_of_a_principal(void **state)
+{
+    struct daemon daemon = {.limits = {.data_principal_bytes = 60, .data_total_bytes = 100}};
+    struct account alice = {.name = "user:alice"}, bob = {.name = "user:bob"};
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(daemon_claim_data(&daemon, &alice, 60, &error), 0);
+    check_error(daemon_claim_data(&daemon, &alice, 1, &error), -EDQUOT, &error, "user:alice has too much");
+    check_error(daemon_claim_data(&daemon, &bob, UINT64_MAX, &error), -EDQUOT, &error, "user:bob");
+    check_error(daemon_claim_data(&daemon, &bob, 41, &error), -EAGAIN, &error, "too much raw data");
+    assert_int_equal(daemon_claim_data(&daemon, &bob, 40, &error), 0);
+    daemon_return_data(&daemon, &alice, 60);
+    daemon_return_data(&daemon, &bob, 40);
+    assert_true(daemon.data_bytes_in_use == 0 && alice.data_bytes == 0 && bob.data_bytes == 0);
 }
 
 static void test_default_limits(void **state)
 {
     (void)state;
-    assert_true(limits_default.data_bytes <= limits_default.data_total_bytes);
+    assert_true(limits_default.data_bytes <= limits_default.data_principal_bytes);
+    assert_true(limits_default.data_principal_bytes <= limits_default.data_total_bytes);
     assert_true(limits_default.json_body_bytes == 64 * 1024);
     assert_true(limits_default.connections && limits_default.values && limits_default.queue &&
                 limits_default.device_seconds && limits_default.idle_seconds &&
-                limits_default.request_seconds);
+                limits_default.request_seconds && limits_default.tokens);
     assert_true(limits_default.reservations_per_principal > 0 &&
                 limits_default.reservations_per_principal < limits_default.reservations);
-                limits_default.request_seconds && limits_default.tokens);
     assert_true(limits_default.queue < limits_default.connections); /* one device must not block them all */
 }
 
@@ -42,6 +59,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_budget),
+            cmocka_unit_test(test_budget_of_a_principal),
             cmocka_unit_test(test_default_limits),
     };
 

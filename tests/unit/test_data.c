@@ -115,13 +115,13 @@ static void test_budget(void **state)
 {
     (void)state;
     api.daemon.limits.data_total_bytes = 4096;
-    assert_int_equal(daemon_claim_data(&api.daemon, 4000, NULL), 0);
+    assert_int_equal(daemon_claim_data(&api.daemon, NULL, 4000, NULL), 0);
     get("ram", "offset=0&length=100", 503, "too much raw data");
     get("ram", "offset=0&length=96", 200, NULL);
     get("ram", "offset=0&length=96", 200, NULL);    /* was given back */
     get("ram", "offset=9000&length=96", 416, NULL); /* also by one that failed */
     get("ram", "offset=0&length=96", 200, NULL);
-    daemon_return_data(&api.daemon, 4000);
+    daemon_return_data(&api.daemon, NULL, 4000);
 }
 
 static void test_fault(void **state)

@@ -16,6 +16,9 @@
 #include "http/listen.h"
 #include "util/cleanup.h"
 
+static const struct listen_policy policy_of_test;
+static const struct listen_policy insecure_policy = {.insecure = true};
+
 static int set_up(void **state)
 {
     *state = test_directory_new();
@@ -74,6 +77,9 @@ static void test_check(void **state)
             {"*:80", -EINVAL, -EINVAL},
             {"devregd.sock", -EINVAL, -EINVAL},
             {"http://127.0.0.1:80", -EINVAL, -EINVAL},
+            {"https://", -EINVAL, -EINVAL},
+            {"https:///run/x.sock", -EINVAL, -EINVAL},
+            {"https://https://127.0.0.1:80", -EINVAL, -EINVAL},
             {"0000000000000000000000000000000000000000000000000000000000000000000000000000000000:80",
                     -EINVAL, -EINVAL},
     };
@@ -83,7 +89,7 @@ static void test_check(void **state)
         for (int insecure = 0; insecure < 2; insecure++) {
             int wanted = insecure ? rows[i].insecure : rows[i].secure;
             struct error error = {0};
-            int r = listen_check(rows[i].text, insecure, &error);
+            int r = listen_check(rows[i].text, insecure ? &insecure_policy : &policy_of_test, &error);
 
             test_that(r == wanted, "'%s' (insecure %d) gave %d, expected %d: %s", rows[i].text, insecure, r,
                     wanted, error.message);
@@ -93,6 +99,56 @@ static void test_check(void **state)
                 assert_non_null(strstr(error.message, "--insecure"));
         }
     }
+}
+
+static void test_tls_policy(void **state)
+{
+    static const struct {
+        const char *text;
+        struct listen_policy policy;
+        const char *problem; /* NULL: none */
+    } rows[] = {
+            {"https://127.0.0.1:0", {0}, "no tls.certificate and no tls.key"},
+            {"https://127.0.0.1:0", {.has_key = true}, "no tls.certificate"},
+            {"https://127.0.0.1:0", {.has_certificate = true}, "no tls.key"},
+            {"https://127.0.0.1:0", {.has_certificate = true, .has_key = true}, NULL},
+            {"https://[::1]:0", {.has_certificate = true, .has_key = true}, NULL},
+            {"https://192.0.2.7:0", {.has_certificate = true, .has_key = true}, "set tls.client_ca"},
+            {"https://0.0.0.0:0", {.has_certificate = true, .has_key = true}, "access rule for a token"},
+            {"https://0.0.0.0:0", {.has_certificate = true, .has_key = true, .insecure = true}, NULL},
+            {"https://0.0.0.0:0", {.has_certificate = true, .has_key = true, .authenticates = true}, NULL},
+            {"0.0.0.0:0", {.has_certificate = true, .has_key = true, .authenticates = true},
+                    "write https://0.0.0.0:0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(rows); i++) {
+        struct error error = {0};
+        int r = listen_check(rows[i].text, &rows[i].policy, &error);
+
+        if (rows[i].problem)
+            check_error(r, -EPERM, &error, rows[i].problem);
+        else
+            test_that(r == 0, "%s: %s", rows[i].text, error.message);
+    }
+}
+
+static void test_opened(void **state)
+{
+    static const struct listen_policy policy = {
+            .has_certificate = true, .has_key = true, .authenticates = true};
+    struct listen_socket listener;
+    struct error error = {0};
+
+    (void)state;
+    test_that(listen_open("https://127.0.0.1:0", &policy, &listener, &error) == 0, "%s", error.message);
+    assert_true(
+            strncmp(listener.name, "https://127.0.0.1:", 18) == 0 && strcmp(listener.name + 18, "0") != 0);
+    assert_true(listener.tls && !listener.exposed && !listener.local);
+    listen_close(&listener);
+    test_that(listen_open("https://0.0.0.0:0", &policy, &listener, &error) == 0, "%s", error.message);
+    assert_true(listener.tls && listener.exposed && !listener.local);
+    listen_close(&listener);
 }
 
 static void test_is_path(void **state)
@@ -113,10 +169,10 @@ static void test_path_length(void **state)
     (void)state;
     memset(path + 1, 'a', most - 1);
     path[most] = 0;
-    assert_int_equal(listen_check(path, false, &error), 0);
+    assert_int_equal(listen_check(path, &policy_of_test, &error), 0);
     path[most] = 'a';
     path[most + 1] = 0;
-    check_error(listen_check(path, false, &error), -EINVAL, &error, "107 characters at most");
+    check_error(listen_check(path, &policy_of_test, &error), -EINVAL, &error, "107 characters at most");
 }
 
 static int connect_to(const char *path)
@@ -136,7 +192,7 @@ static void test_socket_path(void **state)
     struct stat information;
 
     snprintf(path, sizeof(path), "%s/run/devregd.sock", (char *)*state); /* its directory is made */
-    test_that(listen_open(path, false, &listener, &error) == 0, "%s", error.message);
+    test_that(listen_open(path, &policy_of_test, &listener, &error) == 0, "%s", error.message);
     assert_string_equal(listener.name, path);
     assert_int_equal(lstat(path, &information), 0);
     assert_true(S_ISSOCK(information.st_mode));
@@ -157,14 +213,14 @@ static void test_second_daemon(void **state)
     struct error error = {0};
 
     snprintf(path, sizeof(path), "%s/devregd.sock", (char *)*state);
-    assert_int_equal(listen_open(path, false, &first, &error), 0);
-    check_error(
-            listen_open(path, false, &second, &error), -EADDRINUSE, &error, "another devregd listens on");
+    assert_int_equal(listen_open(path, &policy_of_test, &first, &error), 0);
+    check_error(listen_open(path, &policy_of_test, &second, &error), -EADDRINUSE, &error,
+            "another devregd listens on");
     assert_int_equal(second.fd, -1);
     listen_close(&second);
     assert_int_equal(connect_to(path), 0); /* the first one is unharmed */
     listen_close(&first);
-    assert_int_equal(listen_open(path, false, &second, &error), 0);
+    assert_int_equal(listen_open(path, &policy_of_test, &second, &error), 0);
     listen_close(&second);
 }
 
@@ -176,11 +232,11 @@ static void test_left_behind(void **state)
     struct error error = {0};
 
     snprintf(path, sizeof(path), "%s/devregd.sock", (char *)*state);
-    assert_int_equal(listen_open(path, false, &listener, &error), 0);
+    assert_int_equal(listen_open(path, &policy_of_test, &listener, &error), 0);
     close(listener.fd);
     close(listener.lock);
     assert_int_equal(connect_to(path), -ECONNREFUSED);
-    test_that(listen_open(path, false, &listener, &error) == 0, "%s", error.message);
+    test_that(listen_open(path, &policy_of_test, &listener, &error) == 0, "%s", error.message);
     assert_int_equal(connect_to(path), 0);
     listen_close(&listener);
 }
@@ -195,22 +251,22 @@ static void test_not_ours(void **state)
     snprintf(path, sizeof(path), "%s/devregd.sock", (char *)*state);
     snprintf(target, sizeof(target), "%s/target", (char *)*state);
     test_write_text(path, "precious");
-    check_error(listen_open(path, false, &listener, &error), -EEXIST, &error, "is no socket");
+    check_error(listen_open(path, &policy_of_test, &listener, &error), -EEXIST, &error, "is no socket");
     text = test_read_text(path);
     assert_string_equal(text, "precious");
     free(text);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink(target, path), 0);
-    check_error(listen_open(path, false, &listener, &error), -EEXIST, &error, "is no socket");
+    check_error(listen_open(path, &policy_of_test, &listener, &error), -EEXIST, &error, "is no socket");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0755), 0);
-    check_error(listen_open(path, false, &listener, &error), -EEXIST, &error, "is no socket");
+    check_error(listen_open(path, &policy_of_test, &listener, &error), -EEXIST, &error, "is no socket");
     assert_int_equal(rmdir(path), 0);
     /* A lock that is a link could make any file; it is not followed. */
     snprintf(target, sizeof(target), "%s.lock", path);
     assert_int_equal(unlink(target), 0);
     assert_int_equal(symlink("elsewhere", target), 0);
-    check_error(listen_open(path, false, &listener, &error), -ELOOP, &error, ".lock");
+    check_error(listen_open(path, &policy_of_test, &listener, &error), -ELOOP, &error, ".lock");
     assert_int_equal(access(test_path(*state, "elsewhere"), F_OK), -1);
 }
 
@@ -221,10 +277,12 @@ static void test_no_directory(void **state)
     struct error error = {0};
 
     snprintf(path, sizeof(path), "%s/a/b/devregd.sock", (char *)*state); /* only one level is made */
-    check_error(listen_open(path, false, &listener, &error), -ENOENT, &error, "choose another path");
+    check_error(
+            listen_open(path, &policy_of_test, &listener, &error), -ENOENT, &error, "choose another path");
     test_write_text(test_path(*state, "file"), "");
     snprintf(path, sizeof(path), "%s/file/devregd.sock", (char *)*state);
-    check_error(listen_open(path, false, &listener, &error), -ENOTDIR, &error, "choose another path");
+    check_error(
+            listen_open(path, &policy_of_test, &listener, &error), -ENOTDIR, &error, "choose another path");
 }
 
 static void test_address(void **state)
@@ -234,28 +292,32 @@ static void test_address(void **state)
     unsigned port = 0;
 
     (void)state;
-    test_that(listen_open("127.0.0.1:0", false, &listener, &error) == 0, "%s", error.message);
+    test_that(listen_open("127.0.0.1:0", &policy_of_test, &listener, &error) == 0, "%s", error.message);
     assert_int_equal(sscanf(listener.name, "127.0.0.1:%u", &port), 1); /* the real port */
     assert_true(port > 0);
     assert_int_equal(listener.lock, -1);
     assert_true(fcntl(listener.fd, F_GETFD) & FD_CLOEXEC);
-    check_error(listen_open(listener.name, false, &second, &error), -EADDRINUSE, &error,
+    check_error(listen_open(listener.name, &policy_of_test, &second, &error), -EADDRINUSE, &error,
             "another program listens there");
     assert_int_equal(second.fd, -1);
     listen_close(&listener);
-    check_error(
-            listen_open("0.0.0.0:0", false, &listener, &error), -EPERM, &error, "not a loopback address");
+    check_error(listen_open("0.0.0.0:0", &policy_of_test, &listener, &error), -EPERM, &error,
+            "not a loopback address");
     assert_int_equal(listener.fd, -1);
-    assert_int_equal(listen_open("0.0.0.0:0", true, &listener, &error), 0);
+    assert_int_equal(listen_open("0.0.0.0:0", &insecure_policy, &listener, &error), 0);
     listen_close(&listener);
-    check_error(listen_open("nonsense", true, &listener, &error), -EINVAL, &error, "no place to listen at");
-    check_error(listen_open("192.0.2.1:0", true, &listener, &error), -EADDRNOTAVAIL, &error, "192.0.2.1:0");
+    check_error(listen_open("nonsense", &insecure_policy, &listener, &error), -EINVAL, &error,
+            "no place to listen at");
+    check_error(listen_open("192.0.2.1:0", &insecure_policy, &listener, &error), -EADDRNOTAVAIL, &error,
+            "192.0.2.1:0");
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_check),
+            cmocka_unit_test(test_tls_policy),
+            cmocka_unit_test(test_opened),
             cmocka_unit_test(test_is_path),
             cmocka_unit_test(test_path_length),
             cmocka_unit_test_setup_teardown(test_socket_path, set_up, tear_down),

@@ -136,7 +136,8 @@ static void test_status(void **state)
     (void)state;
     api.daemon.listening = listening;
     api.daemon.insecure = true;
-    api.daemon.counters = (struct counters){1, 2, 3, 4, 5};
+    api.daemon.counters =
+            (struct counters){.connections = 1, .requests = 2, .refused = 3, .failed = 4, .bus_faults = 5};
     status = fetch("/v1/status", "");
     assert_string_equal(text_of(status, "version"), DEVREG_VERSION);
     assert_int_equal(json_integer_value(json_object_get(status, "pid")), getpid());

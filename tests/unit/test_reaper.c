@@ -18,6 +18,7 @@ static struct {
     struct reaper_entry entries[CONNECTIONS];
     int ends[CONNECTIONS][2];
     unsigned ended[CONNECTIONS]; /* how often it was said of each */
+    uint64_t timed_out;
 } fixture;
 
 static void note_ended(struct reaper_entry *entry, void *context)
@@ -31,7 +32,8 @@ static int set_up(void **state)
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
     assert_true(sd_event_new(&fixture.event) >= 0);
-    assert_int_equal(reaper_new(fixture.event, note_ended, &fixture, &fixture.reaper), 0);
+    assert_int_equal(
+            reaper_new(fixture.event, note_ended, &fixture, &fixture.timed_out, &fixture.reaper), 0);
     for (size_t i = 0; i < CONNECTIONS; i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fixture.ends[i]), 0);
         reaper_add(fixture.reaper, &fixture.entries[i], fixture.ends[i][0]);

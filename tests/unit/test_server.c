@@ -23,6 +23,9 @@ static struct {
 
 static int set_up(void **state)
 {
+    static const struct origin_settings origins;
+    static const struct server_settings settings = {.origins = &origins};
+    static const struct listen_policy policy;
     struct listen_socket listener;
     struct error error = {0};
 
@@ -30,8 +33,8 @@ static int set_up(void **state)
     api_open(&fixture.api, true);
     fixture.api.daemon.limits.idle_seconds = 600;
     snprintf(fixture.path, sizeof(fixture.path), "%s/socket", fixture.api.directory);
-    assert_int_equal(server_new(&fixture.api.daemon, &fixture.server, &error), 0);
-    test_that(listen_open(fixture.path, false, &listener, &error) == 0, "%s", error.message);
+    assert_int_equal(server_new(&fixture.api.daemon, &settings, &fixture.server, &error), 0);
+    test_that(listen_open(fixture.path, &policy, &listener, &error) == 0, "%s", error.message);
     test_that(server_add(fixture.server, &listener, &error) == 0, "%s", error.message);
     return 0;
 }
