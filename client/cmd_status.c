@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* devregctl status: what the daemon says of itself. Warnings come first: they are why one should look. */
-#include <inttypes.h>
-
+#include "duration.h"
 #include "output.h"
 #include "request.h"
 #include "text.h"
@@ -18,18 +17,10 @@ int cmd_status(struct call *call, json_t **ret_result, struct failure *failure)
 
 static void write_uptime(FILE *stream, const json_t *status)
 {
-    long long seconds = json_integer_value(json_object_get(status, "uptime_seconds"));
-    char text[64];
+    json_int_t seconds = json_integer_value(json_object_get(status, "uptime_seconds"));
+    char text[DURATION_TEXT];
 
-    if (seconds < 60)
-        snprintf(text, sizeof(text), "%lld s", seconds);
-    else if (seconds < 3600)
-        snprintf(text, sizeof(text), "%lld min %lld s", seconds / 60, seconds % 60);
-    else if (seconds < 86400)
-        snprintf(text, sizeof(text), "%lld h %lld min", seconds / 3600, seconds / 60 % 60);
-    else
-        snprintf(text, sizeof(text), "%lld d %lld h", seconds / 86400, seconds / 3600 % 24);
-    fact_write(stream, 0, "uptime", text);
+    fact_write(stream, 0, "uptime", duration_format(seconds > 0 ? (uint64_t)seconds : 0, text));
 }
 
 static void write_warnings(FILE *stream, const json_t *warnings)
