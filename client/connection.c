@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "http.h"
+#include "options.h"
 #include "util/cleanup.h"
 
 /* jansson turns hostile JSON into up to 80 times its size; this is some 10,000 regions. */
@@ -14,21 +15,24 @@ enum { JSON_ANSWER_LIMIT = 4 * 1024 * 1024 };
 void connection_done(struct connection *connection)
 {
     http_free(connection->http);
+    identity_done(&connection->identity);
     host_done(&connection->host);
     *connection = (struct connection){0};
 }
 
-int connection_init(
-        struct connection *connection, const char *host, unsigned timeout_ms, struct failure *failure)
+int connection_init(struct connection *connection, const struct options *options, struct failure *failure)
 {
     struct error error;
     int r;
 
-    r = host_resolve(host, &connection->host, failure);
+    r = host_resolve(options->host, &connection->host, failure);
     if (r < 0)
         return r;
-    connection->timeout_ms = timeout_ms;
-    r = http_new(&connection->host, &connection->http, &error);
+    r = identity_resolve(options, &connection->host, &connection->identity, failure);
+    if (r < 0)
+        return r;
+    connection->timeout_ms = options->timeout_ms;
+    r = http_new(&connection->host, &connection->identity, &connection->http, &error);
     return r < 0 ? failure_set_error(failure, EXIT_CODE_OTHER, &error) : 0;
 }
 
@@ -43,6 +47,10 @@ static int fail_exchange(
                 "%s did not answer within %g seconds; --timeout allows more, and what was asked may still "
                 "happen",
                 connection->host.text, connection->timeout_ms / 1000.0);
+    case -EINVAL:
+        return failure_set_error(failure, EXIT_CODE_USAGE, error);
+    case -EACCES:
+        return failure_set(failure, EXIT_CODE_REFUSED, "%s: %s", connection->host.text, error->message);
     default:
         return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", connection->host.text, error->message);
     }
@@ -69,10 +77,18 @@ static int fail_status(
 
     if (strcmp(answer->content_type, "application/problem+json") == 0)
         problem = parse(&answer->body, &mistake);
-    return failure_set_status(failure, answer->status, problem, connection->host.text);
+    failure_set_status(failure, answer->status, problem, connection->host.text);
+    failure->retry_after_seconds = answer->retry_after_seconds;
+    return -1;
 }
 
-/* One request; the answer has the status 200. */
+/* Done, made, or begun: the answer's body says what there is now. */
+static bool is_success(unsigned status)
+{
+    return status == 200 || status == 201 || status == 202;
+}
+
+/* One request; the answer has a status of success. */
 static int exchange(struct connection *connection, struct http_request *request,
         struct http_answer *ret_answer, struct failure *failure)
 {
@@ -80,10 +96,12 @@ static int exchange(struct connection *connection, struct http_request *request,
     int r;
 
     request->timeout_ms = connection->timeout_ms;
+    request->watch = connection->watch;
+    request->outside_reservation = connection->outside_reservation;
     r = http_exchange(connection->http, request, ret_answer, &error);
     if (r < 0)
         return fail_exchange(connection, r, &error, failure);
-    if (ret_answer->status != 200)
+    if (!is_success(ret_answer->status))
         return fail_status(connection, ret_answer, failure);
     return 0;
 }
@@ -113,6 +131,14 @@ int connection_get(
         struct connection *connection, const char *path, json_t **ret_result, struct failure *failure)
 {
     struct http_request request = {.method = "GET", .path = path};
+
+    return exchange_json(connection, &request, ret_result, failure);
+}
+
+int connection_delete(
+        struct connection *connection, const char *path, json_t **ret_result, struct failure *failure)
+{
+    struct http_request request = {.method = "DELETE", .path = path};
 
     return exchange_json(connection, &request, ret_result, failure);
 }

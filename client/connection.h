@@ -7,26 +7,33 @@
 
 #include "failure.h"
 #include "host.h"
+#include "identity.h"
 #include "util/buffer.h"
 
 struct http;
+struct http_watch;
+struct options;
 
 struct connection {
     struct host host;
+    struct identity identity;
     unsigned timeout_ms;
+    const struct http_watch *watch; /* looked after while requests are under way; NULL: nothing */
+    bool outside_reservation;       /* requests are not part of DEVREG_RESERVATION: they are about such */
     struct http *http;
 };
 
 void connection_done(struct connection *connection);
 #define _cleanup_connection_ _cleanup_(connection_done)
 
-/* Resolves the host (see host_resolve()); connects with the first request. */
-int connection_init(
-        struct connection *connection, const char *host, unsigned timeout_ms, struct failure *failure);
+/* Resolves the host (see host_resolve()) and the identity; connects with the first request. */
+int connection_init(struct connection *connection, const struct options *options, struct failure *failure);
 
 /* Paths start with "/v1". All of these return 0, or -1 with the failure filled. The results are the
  * caller's. Answers are JSON objects. */
 int connection_get(
+        struct connection *connection, const char *path, json_t **ret_result, struct failure *failure);
+int connection_delete(
         struct connection *connection, const char *path, json_t **ret_result, struct failure *failure);
 int connection_send_json(struct connection *connection, const char *method, const char *path,
         const struct buffer *body, json_t **ret_result, struct failure *failure);

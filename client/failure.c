@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "duration.h"
 #include "text.h"
 #include "util/buffer.h"
 
@@ -28,6 +29,7 @@ static const struct status_row statuses[] = {
         {414, EXIT_CODE_USAGE, false},
         {415, EXIT_CODE_USAGE, false},
         {416, EXIT_CODE_NOT_FOUND, false},
+        {421, EXIT_CODE_REFUSED, false},
         {422, EXIT_CODE_REFUSED, false},
         {423, EXIT_CODE_CONFLICT, false},
         {429, EXIT_CODE_CONFLICT, false},
@@ -153,13 +155,44 @@ void failure_append(struct failure *failure, const char *format, ...)
         json_object_set_new(failure->problem, "detail", json_stringn(whole.data, whole.size));
 }
 
+/* " LABEL: TEXT", when there is such a member. */
+static void write_member(FILE *stream, const char *label, const json_t *problem, const char *name)
+{
+    const char *text = json_string_value(json_object_get(problem, name));
+
+    if (!text || !*text)
+        return;
+    fputs(label, stream);
+    text_write_safe(stream, text);
+}
+
+/* Whom to ask, and how long it lasts otherwise. */
+static void write_holder(FILE *stream, const json_t *problem)
+{
+    json_int_t seconds = json_integer_value(json_object_get(problem, "until_seconds"));
+    char text[DURATION_TEXT];
+
+    if (!json_is_string(json_object_get(problem, "holder")))
+        return;
+    write_member(stream, "devregctl: held by ", problem, "holder");
+    if (seconds > 0)
+        fprintf(stream, " for another %s", duration_format((uint64_t)seconds, text));
+    write_member(stream, "; note: ", problem, "note");
+    write_member(stream, "; contact: ", problem, "contact");
+    fputc('\n', stream);
+}
+
 void failure_write_text(FILE *stream, const struct failure *failure)
 {
     const char *detail = json_string_value(json_object_get(failure->problem, "detail"));
+    char text[DURATION_TEXT];
 
     fputs("devregctl: ", stream);
     text_write_safe(stream, detail ? detail : "out of memory");
     fputc('\n', stream);
+    write_holder(stream, failure->problem);
+    if (failure->retry_after_seconds > 0)
+        fprintf(stream, "devregctl: try again in %s\n", duration_format(failure->retry_after_seconds, text));
 }
 
 void failure_write_json(FILE *stream, const struct failure *failure)

@@ -27,7 +27,9 @@ enum exit_code {
 struct failure {
     enum exit_code code;
     unsigned status; /* the HTTP status of the daemon's problem document; 0 for what was found here */
-    json_t *problem; /* owned; NULL when there was no memory for it */
+    unsigned retry_after_seconds; /* what the daemon asks for; 0: nothing */
+    bool reported;                /* it was printed when it happened: only the exit code is left to say */
+    json_t *problem;              /* owned; NULL when there was no memory for it */
 };
 
 void failure_done(struct failure *failure);
@@ -48,6 +50,7 @@ int failure_set_status(struct failure *failure, unsigned status, json_t *problem
 /* Puts a sentence after the detail: "DETAIL; SENTENCE". */
 void failure_append(struct failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* One line for people ("devregctl: DETAIL"), or the problem document. */
+/* For people ("devregctl: DETAIL", and a line about who holds what was asked for, or when to try again), or
+ * the problem document. */
 void failure_write_text(FILE *stream, const struct failure *failure);
 void failure_write_json(FILE *stream, const struct failure *failure);

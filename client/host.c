@@ -21,6 +21,10 @@ void host_done(struct host *host)
     free(host->socket_path);
     free(host->authority);
     free(host->prefix);
+    free(host->token_file);
+    free(host->cacert);
+    free(host->cert);
+    free(host->key);
     *host = (struct host){0};
 }
 
@@ -129,22 +133,45 @@ static bool is_address(const char *text)
     return is_socket_text(text) || strstr(text, "://");
 }
 
+/* What is meant for https and would go unused would be missed too late. */
+static int judge_files(
+        const char *name, const struct hosts_entry *entry, const struct host *host, struct failure *failure)
+{
+    if (host->tls || (!entry->cacert && !entry->cert && !entry->key))
+        return 0;
+    return failure_set(failure, EXIT_CODE_USAGE,
+            "the host %s has certificates in hosts.json, but its url %s is not https://", name, host->text);
+}
+
 static int use_name(const char *name, struct host *ret_host, struct failure *failure)
 {
-    _cleanup_free_ char *address = NULL;
+    _cleanup_hosts_entry_ struct hosts_entry entry = {0};
+    _cleanup_host_ struct host host = {0};
     int r;
 
     if (strchr(name, ':'))
         return failure_set(
                 failure, EXIT_CODE_USAGE, "%s is no host: for an address write http://%s", name, name);
-    r = hosts_file_find(name, &address, failure);
+    r = hosts_file_find(name, &entry, failure);
     if (r < 0)
         return r;
-    if (!is_address(address))
+    if (!is_address(entry.url))
         return failure_set(failure, EXIT_CODE_USAGE,
                 "the host %s stands for \"%s\", which is neither a URL nor the path of a socket", name,
-                address);
-    return use_address(address, ret_host, failure);
+                entry.url);
+    r = use_address(entry.url, &host, failure);
+    if (r < 0)
+        return r;
+    r = judge_files(name, &entry, &host, failure);
+    if (r < 0)
+        return r;
+    host.token_file = take_ptr(entry.token_file);
+    host.cacert = take_ptr(entry.cacert);
+    host.cert = take_ptr(entry.cert);
+    host.key = take_ptr(entry.key);
+    *ret_host = host;
+    host = (struct host){0};
+    return 0;
 }
 
 /* In /tmp anybody can be first: a socket in a directory that another user made is not this user's daemon. */

@@ -12,6 +12,12 @@ struct host {
     bool tls;
     char *authority; /* NAME[:PORT] as in the URL, for the Host field; "localhost" for a socket */
     char *prefix;    /* what the URL's path is, without a slash at the end: "" or "/rigs/1" */
+
+    /* Files that hosts.json has for it; NULL: none. */
+    char *token_file;
+    char *cacert;
+    char *cert;
+    char *key;
 };
 
 void host_done(struct host *host);

@@ -12,7 +12,8 @@
 #include <curl/curl.h>
 
 struct http {
-    const struct host *host; /* borrowed */
+    const struct host *host;         /* borrowed */
+    const struct identity *identity; /* borrowed */
     CURL *easy;
     char message[CURL_ERROR_SIZE];
 };
@@ -32,13 +33,15 @@ void http_free(struct http *http)
     free(http);
 }
 
-int http_new(const struct host *host, struct http **ret_http, struct error *error)
+int http_new(const struct host *host, const struct identity *identity, struct http **ret_http,
+        struct error *error)
 {
     struct http *http = calloc(1, sizeof(*http));
 
     if (!http)
         return error_set(error, -ENOMEM, "out of memory");
     http->host = host;
+    http->identity = identity;
     /* Setting up TLS takes a good part of a short command's time. */
     if (curl_global_init(host->tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING) == CURLE_OK)
         http->easy = curl_easy_init();
@@ -61,6 +64,23 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     }
     buffer_append(body, data, size * count);
     return buffer_failed(body) ? 0 : size * count;
+}
+
+static void set_tls_options(const struct http *http)
+{
+    const struct identity *identity = http->identity;
+    CURL *easy = http->easy;
+
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (identity->cacert) {
+        /* Who names an authority means that one and not also those of the system. */
+        curl_easy_setopt(easy, CURLOPT_CAINFO, identity->cacert);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (identity->cert) {
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, identity->cert);
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, identity->key);
+    }
 }
 
 static void set_options(struct http *http, const struct http_request *request, const char *url,
@@ -93,6 +113,8 @@ static void set_options(struct http *http, const struct http_request *request, c
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->message);
     if (http->host->socket_path)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, http->host->socket_path);
+    if (http->host->tls)
+        set_tls_options(http);
 }
 
 static const char *advice(int code, const struct host *host)
@@ -128,6 +150,73 @@ static int no_connection(const struct http *http, const char *reason, struct err
             code ? strerror((int)code) : reason, *what ? "; " : "", what);
 }
 
+/* What OpenSSL's X509_STORE_CTX_get_error(3) calls its results, which libcurl hands on. */
+enum {
+    VERIFY_NOT_YET_VALID = 9,
+    VERIFY_EXPIRED = 10,
+    VERIFY_SELF_SIGNED = 18,
+    VERIFY_SELF_SIGNED_IN_CHAIN = 19,
+    VERIFY_NO_ISSUER = 20,
+    VERIFY_NO_SIGNATURE = 21,
+};
+
+/* Somebody made the daemon's certificate whom this client does not know, or that is not the daemon. */
+static int untrusted(const struct http *http, const char *reason, struct error *error)
+{
+    const char *text = http->host->text;
+    const char *cacert = http->identity->cacert;
+    long result = 0;
+
+    curl_easy_getinfo(http->easy, CURLINFO_SSL_VERIFYRESULT, &result);
+    switch (result) {
+    case VERIFY_SELF_SIGNED:
+    case VERIFY_SELF_SIGNED_IN_CHAIN:
+    case VERIFY_NO_ISSUER:
+    case VERIFY_NO_SIGNATURE:
+        if (cacert)
+            return error_set(error, -ENOTCONN,
+                    "no connection to %s: no authority in %s made its certificate; is that the file for "
+                    "this "
+                    "daemon?",
+                    text, cacert);
+        return error_set(error, -ENOTCONN,
+                "no connection to %s: its certificate is from an authority that this machine does not know; "
+                "get the authority's certificate from the rig's administrator and name it with --cacert "
+                "FILE "
+                "or DEVREG_CACERT",
+                text);
+    case VERIFY_EXPIRED:
+    case VERIFY_NOT_YET_VALID:
+        return error_set(error, -ENOTCONN,
+                "no connection to %s: its certificate %s; the rig's administrator must renew it, unless "
+                "this "
+                "machine's clock is wrong",
+                text, result == VERIFY_EXPIRED ? "has expired" : "is not valid yet");
+    default:
+        return error_set(error, -ENOTCONN,
+                "no connection to %s: its certificate does not prove that it is this host (%s); use a name "
+                "that is in the certificate",
+                text, reason);
+    }
+}
+
+static int bad_file(const struct http *http, CURLcode code, const char *reason, struct error *error)
+{
+    const struct identity *identity = http->identity;
+
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return error_set(error, -EINVAL, "%s: no certificates of authorities in it (%s)",
+                identity->cacert ? identity->cacert : "the system's certificates", reason);
+    return error_set(error, -EINVAL, "%s with %s: no certificate with its key (%s)",
+            identity->cert ? identity->cert : "?", identity->key ? identity->key : "?", reason);
+}
+
+/* TLS 1.3 refuses a client's certificate only when the client takes itself for connected. */
+static bool is_alert(const struct http *http, const char *reason)
+{
+    return http->host->tls && strcasestr(reason, "alert");
+}
+
 static int fail(const struct http *http, CURLcode code, const struct sink *sink, struct error *error)
 {
     const char *reason = *http->message ? http->message : curl_easy_strerror(code);
@@ -141,16 +230,29 @@ static int fail(const struct http *http, CURLcode code, const struct sink *sink,
     case CURLE_OPERATION_TIMEDOUT:
         return connected > 0 ? error_set(error, -ETIMEDOUT, "no answer in time")
                              : no_connection(http, reason, error);
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return untrusted(http, reason, error);
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+        return bad_file(http, code, reason, error);
+    case CURLE_OUT_OF_MEMORY:
+        return error_set(error, -ENOMEM, "out of memory");
+    default:
+        break;
+    }
+    if (is_alert(http, reason))
+        return error_set(error, -EACCES, "it refuses %s (%s)",
+                http->identity->cert ? "the client certificate" : "this client: does it want a --cert?",
+                reason);
+    switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
         return no_connection(http, reason, error);
-    case CURLE_OUT_OF_MEMORY:
-        return error_set(error, -ENOMEM, "out of memory");
     case CURLE_GOT_NOTHING:
         return error_set(error, -EPROTO, "the connection was closed before an answer came");
+    case CURLE_SEND_ERROR:
+        return error_set(error, -EPROTO, "the connection was closed before the request was sent");
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
         return error_set(error, -EPROTO, "the connection was closed in the middle of the answer");
@@ -170,43 +272,115 @@ static void set_content_type(struct http_answer *answer, const char *field)
     answer->content_type[length] = '\0';
 }
 
+/* One request on a handle of libcurl's that can wait for something else, too. */
+static int transfer(CURLM *multi, const struct http_watch *watch, CURLcode *ret_code)
+{
+    struct curl_waitfd extra = {.fd = watch->fd, .events = CURL_WAIT_POLLIN};
+    const CURLMsg *message;
+    int running = 1, queued = 0;
+    int r;
+
+    while (running) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            return 0;
+        if (running && curl_multi_poll(multi, &extra, 1, 1000, NULL) != CURLM_OK)
+            return 0;
+        r = running ? watch->attend(watch->context) : 0;
+        if (r < 0)
+            return r;
+    }
+    message = curl_multi_info_read(multi, &queued);
+    if (message && message->msg == CURLMSG_DONE)
+        *ret_code = message->data.result;
+    return 0;
+}
+
+/* The handle lives for one request: it has descriptors that a command started later must not inherit. */
+static int transfer_watched(struct http *http, const struct http_watch *watch, CURLcode *ret_code)
+{
+    CURLM *multi = curl_multi_init();
+    int r = 0;
+
+    *ret_code = CURLE_OUT_OF_MEMORY;
+    if (multi && curl_multi_add_handle(multi, http->easy) == CURLM_OK) {
+        r = transfer(multi, watch, ret_code);
+        curl_multi_remove_handle(multi, http->easy);
+    }
+    curl_multi_cleanup(multi);
+    return r;
+}
+
 static int perform(struct http *http, const struct http_request *request, const char *url,
         struct curl_slist *fields, struct http_answer *answer, struct error *error)
 {
     struct sink sink = {.answer = answer, .limit = request->answer_limit};
     const char *content_type = NULL;
+    curl_off_t retry_after = 0;
     long status = 0;
     CURLcode code;
+    int r = 0;
 
     *http->message = '\0';
     set_options(http, request, url, fields, &sink);
-    code = curl_easy_perform(http->easy);
+    if (request->watch)
+        r = transfer_watched(http, request->watch, &code);
+    else
+        code = curl_easy_perform(http->easy);
+    if (r < 0)
+        return error_set(error, r, "interrupted");
     if (code != CURLE_OK)
         return fail(http, code, &sink, error);
     curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(http->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after);
     answer->status = (unsigned)status;
+    answer->retry_after_seconds = retry_after > 0 && retry_after < UINT32_MAX ? (unsigned)retry_after : 0;
     set_content_type(answer, content_type ? content_type : "");
     return 0;
+}
+
+/* Adds "NAME: VALUE", unless there is no value. False out of memory: the list stays the caller's. */
+static bool add_field(struct curl_slist **fields, const char *name, const char *value)
+{
+    _cleanup_buffer_ struct buffer field = {0};
+    struct curl_slist *longer = NULL;
+
+    if (!value)
+        return true;
+    buffer_append_string(&field, name);
+    buffer_append_string(&field, value);
+    buffer_append_char(&field, '\0');
+    if (!buffer_failed(&field))
+        longer = curl_slist_append(*fields, field.data);
+    if (field.data)
+        explicit_bzero(field.data, field.size);
+    if (longer)
+        *fields = longer;
+    return longer;
+}
+
+static bool add_fields(
+        struct curl_slist **fields, const struct http_request *request, const struct identity *identity)
+{
+    const char *reservation = request->outside_reservation ? NULL : identity->reservation;
+
+    return add_field(fields, "Expect:", "") && add_field(fields, "Content-Type: ", request->content_type) &&
+           add_field(fields, "Authorization: Bearer ", identity->token) &&
+           add_field(fields, "Devreg-Reservation: ", reservation);
 }
 
 int http_exchange(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
         struct error *error)
 {
     const struct host *host = http->host;
-    struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *fields = NULL;
     _cleanup_free_ char *url = NULL;
-    _cleanup_free_ char *type = NULL;
     int r;
 
     if (asprintf(&url, "%s://%s%s%s", host->tls ? "https" : "http", host->authority, host->prefix,
                 request->path) < 0)
         url = NULL;
-    if (asprintf(&type, "Content-Type: %s", request->content_type ? request->content_type : "") < 0)
-        type = NULL;
-    if (fields && type && request->content_type)
-        curl_slist_append(fields, type);
-    if (!url || !type || !fields)
+    if (!add_fields(&fields, request, http->identity) || !url)
         r = error_set(error, -ENOMEM, "out of memory");
     else
         r = perform(http, request, url, fields, ret_answer, error);

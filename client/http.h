@@ -3,13 +3,22 @@
  * request is never sent twice: a register may have been touched already, though no answer came. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "host.h"
+#include "identity.h"
 #include "util/buffer.h"
 #include "util/error.h"
 
 enum { HTTP_CONTENT_TYPE_SIZE = 64 };
+
+/* What has to be looked after while a request is under way. */
+struct http_watch {
+    int fd;                       /* attended to when it is readable, and otherwise once a second */
+    int (*attend)(void *context); /* 0: go on; negative: give the request up, with this error */
+    void *context;
+};
 
 struct http_request {
     const char *method;
@@ -17,13 +26,16 @@ struct http_request {
     const char *content_type; /* of the body; NULL: there is none */
     const void *body;
     size_t body_size;
-    size_t answer_limit; /* octets of the answer's body */
-    unsigned timeout_ms; /* for everything, from connecting to the answer's last octet */
+    size_t answer_limit;            /* octets of the answer's body */
+    unsigned timeout_ms;            /* for everything, from connecting to the answer's last octet */
+    const struct http_watch *watch; /* NULL: nothing */
+    bool outside_reservation;       /* it does not count as part of DEVREG_RESERVATION */
 };
 
 struct http_answer {
     unsigned status;
     char content_type[HTTP_CONTENT_TYPE_SIZE]; /* without parameters, in lower case; "" when there is none */
+    unsigned retry_after_seconds;              /* 0: it does not say */
     struct buffer body;
 };
 
@@ -35,11 +47,14 @@ static inline void http_answer_done(struct http_answer *answer)
 
 struct http;
 
-/* Connects later. The host must outlive it. Returns 0 or -ENOMEM. */
-int http_new(const struct host *host, struct http **ret_http, struct error *error);
+/* Connects later. The host and the identity must outlive it. Returns 0 or -ENOMEM. */
+int http_new(const struct host *host, const struct identity *identity, struct http **ret_http,
+        struct error *error);
 void http_free(struct http *http);
 
 /* Sends one request and waits for its answer. Returns 0, -ENOTCONN when there is nobody to talk to,
- * -ETIMEDOUT, -EPROTO when the answer is cut or no HTTP, -EMSGSIZE, -ENOMEM; all with a message. */
+ * -ETIMEDOUT, -EPROTO when the answer is cut or no HTTP, -EACCES when the client's certificate is refused,
+ * -EINVAL when a file of the identity is none, -EMSGSIZE, -ENOMEM, what the watch returned; all with a
+ * message. */
 int http_exchange(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
         struct error *error);

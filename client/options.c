@@ -7,16 +7,22 @@
 #include <math.h>
 #include <string.h>
 
+#include "duration.h"
 #include "util/number.h"
 #include "values.h"
 
-enum { DEFAULT_TIMEOUT_MS = 30000, TIMEOUT_LIMIT_SECONDS = 86400 };
+enum {
+    DEFAULT_TIMEOUT_MS = 30000,
+    TIMEOUT_LIMIT_SECONDS = 86400,
+    USAGE_COLUMNS = 100,
+    USAGE_INDENT = 8,
+};
 
 struct option_row {
     enum option_set bit;
     char letter; /* 0: none */
     const char *name;
-    const char *argument; /* NULL: none */
+    const char *argument; /* NULL: none; "[TIME]": it may be left out, as in --wait and --wait=TIME */
     const char *summary;
     int (*take)(struct options *options, const char *argument, struct error *error);
 };
@@ -64,17 +70,146 @@ static int take_mask(struct options *options, const char *argument, struct error
     return value_parse(argument, &options->mask, error);
 }
 
-static int take_output(struct options *options, const char *argument, struct error *error)
+/* Texts that would mean nothing when they are empty: more likely a script's variable that was not set. */
+static int take_text(const char **text, const char *argument, struct error *error)
+{
+    if (*argument == '\0')
+        return error_set(error, -EINVAL, "an empty text");
+    *text = argument;
+    return 0;
+}
+
+static int take_file(const char **file, const char *argument, struct error *error)
 {
     if (*argument == '\0')
         return error_set(error, -EINVAL, "an empty file name");
-    options->output = argument;
+    *file = argument;
+    return 0;
+}
+
+static int take_word(struct option_words *words, const char *argument, struct error *error)
+{
+    if (words->count == OPTION_WORDS)
+        return error_set(error, -EINVAL, "given more than %d times", OPTION_WORDS);
+    return take_text(&words->words[words->count++], argument, error);
+}
+
+static int take_output(struct options *options, const char *argument, struct error *error)
+{
+    return take_file(&options->output, argument, error);
+}
+
+static int take_cacert(struct options *options, const char *argument, struct error *error)
+{
+    return take_file(&options->cacert, argument, error);
+}
+
+static int take_cert(struct options *options, const char *argument, struct error *error)
+{
+    return take_file(&options->cert, argument, error);
+}
+
+static int take_key(struct options *options, const char *argument, struct error *error)
+{
+    return take_file(&options->key, argument, error);
+}
+
+static int take_note(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->note, argument, error);
+}
+
+static int take_contact(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->contact, argument, error);
+}
+
+static int take_takeover(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->takeover, argument, error);
+}
+
+static int take_since(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->since, argument, error);
+}
+
+static int take_until(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->until, argument, error);
+}
+
+static int take_principal(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->principal, argument, error);
+}
+
+static int take_region(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->region, argument, error);
+}
+
+static int take_action(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->action, argument, error);
+}
+
+static int take_result(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->result, argument, error);
+}
+
+static int take_permissions(struct options *options, const char *argument, struct error *error)
+{
+    return take_word(&options->permissions, argument, error);
+}
+
+static int take_regions(struct options *options, const char *argument, struct error *error)
+{
+    return take_word(&options->regions, argument, error);
+}
+
+static int take_safe(struct options *options, const char *argument, struct error *error)
+{
+    return take_word(&options->safes, argument, error);
+}
+
+static int take_permission(struct options *options, const char *argument, struct error *error)
+{
+    options->permissions.count = 0;
+    return take_word(&options->permissions, argument, error);
+}
+
+static int take_value(struct options *options, const char *argument, struct error *error)
+{
+    return value_parse(argument, &options->value, error);
+}
+
+static int take_for(struct options *options, const char *argument, struct error *error)
+{
+    return duration_parse(argument, &options->for_seconds, error);
+}
+
+static int take_wait(struct options *options, const char *argument, struct error *error)
+{
+    options->wait_seconds = 0;
+    return argument ? duration_parse(argument, &options->wait_seconds, error) : 0;
+}
+
+static int take_limit(struct options *options, const char *argument, struct error *error)
+{
+    if (number_parse(argument, &options->limit) < 0 || options->limit == 0)
+        return error_set(error, -EINVAL, "\"%s\" is not a number of records, from 1 on", argument);
     return 0;
 }
 
 static const struct option_row rows[] = {
         {OPTION_HOST, 'H', "host", "HOST", "the daemon: a socket's path, a URL, or a name from hosts.json",
                 take_host},
+        {OPTION_CACERT, 0, "cacert", "FILE", "trust the authorities in FILE to say who an https daemon is",
+                take_cacert},
+        {OPTION_CERT, 0, "cert", "FILE", "the certificate to show to an https daemon", take_cert},
+        {OPTION_KEY, 0, "key", "FILE", "its key (default: in the same FILE)", take_key},
         {OPTION_JSON, 0, "json", NULL, "print the result (and errors, on standard error) as JSON", NULL},
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "wait at most this long for an answer (default: 30)",
                 take_timeout},
@@ -85,6 +220,30 @@ static const struct option_row rows[] = {
         {OPTION_FIXED, 0, "fixed", NULL, "every access goes to the same offset, as for a FIFO", NULL},
         {OPTION_HEX, 0, "hex", NULL, "print a hex dump, also to a pipe or file", NULL},
         {OPTION_OUTPUT, 'o', "output", "FILE", "write the octets to FILE", take_output},
+        {OPTION_FOR, 0, "for", "TIME", "how long it lasts, as 90s, 10m, 2h or 30d", take_for},
+        {OPTION_SHARED, 0, "shared", NULL, "let others hold it too, if they share it as well", NULL},
+        {OPTION_WAIT, 0, "wait", "[TIME]", "wait in the queue until it is free, at most TIME", take_wait},
+        {OPTION_NOTE, 0, "note", "TEXT", "tell others what it is held for", take_note},
+        {OPTION_CONTACT, 0, "contact", "TEXT", "tell others how to reach you", take_contact},
+        {OPTION_TAKEOVER, 0, "takeover", "REASON", "take it from who holds it, who is told the REASON",
+                take_takeover},
+        {OPTION_SAFE, 0, "safe", "PLACE=VALUE", "write this when the hold ends (may be repeated)",
+                take_safe},
+        {OPTION_PERMISSIONS, 0, "permission", "PERMISSION",
+                "list, read, write, interrupt, dma, reserve or admin (may be repeated)", take_permissions},
+        {OPTION_PERMISSION, 0, "permission", "PERMISSION", "explain this one only", take_permission},
+        {OPTION_REGIONS, 0, "region", "GLOB", "only for regions of such names (may be repeated)",
+                take_regions},
+        {OPTION_VALUE, 0, "value", "VALUE", "explain the writing of this value", take_value},
+        {OPTION_SINCE, 0, "since", "TIME", "from this time on: 2h for two hours ago, or a date and time",
+                take_since},
+        {OPTION_UNTIL, 0, "until", "TIME", "up to this time", take_until},
+        {OPTION_PRINCIPAL, 0, "principal", "PRINCIPAL", "only what this principal did, as user:alice",
+                take_principal},
+        {OPTION_REGION, 0, "region", "REGION", "only what was done with this region", take_region},
+        {OPTION_ACTION, 0, "action", "ACTION", "only this, as write or token.create", take_action},
+        {OPTION_RESULT, 0, "result", "RESULT", "only ok, refused or failed", take_result},
+        {OPTION_LIMIT, 'n', "limit", "N", "at most the newest N (default: 100)", take_limit},
         {OPTION_HELP, 'h', "help", NULL, "explain devregctl or the verb", NULL},
         {OPTION_VERSION, 0, "version", NULL, "print the version", NULL},
         {OPTION_LIST_VERBS, 0, "list-verbs", NULL, "", NULL},
@@ -102,7 +261,19 @@ struct getopt_tables {
     struct option names[ELEMENTS(rows) + 1];
 };
 
-static void fill_tables(struct getopt_tables *tables, unsigned allowed, bool everywhere)
+static bool may_be_left_out(const char *argument)
+{
+    return argument && *argument == '[';
+}
+
+static int has_argument(const struct option_row *row)
+{
+    if (may_be_left_out(row->argument))
+        return optional_argument;
+    return row->argument ? required_argument : no_argument;
+}
+
+static void fill_tables(struct getopt_tables *tables, uint64_t allowed, bool everywhere)
 {
     char *letter = tables->letters;
     struct option *name = tables->names;
@@ -111,15 +282,14 @@ static void fill_tables(struct getopt_tables *tables, unsigned allowed, bool eve
         *letter++ = '+';
     *letter++ = ':';
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
-        if (!(allowed & (unsigned)rows[i].bit))
+        if (!(allowed & rows[i].bit))
             continue;
         if (rows[i].letter)
             *letter++ = rows[i].letter;
         if (rows[i].letter && rows[i].argument)
             *letter++ = ':';
-        *name++ = (struct option){.name = rows[i].name,
-                .has_arg = rows[i].argument ? required_argument : no_argument,
-                .val = 256 + (int)i};
+        *name++ = (struct option){
+                .name = rows[i].name, .has_arg = has_argument(&rows[i]), .val = 256 + (int)i};
     }
     *letter = '\0';
     *name = (struct option){0};
@@ -156,13 +326,13 @@ static int take(struct options *options, const struct option_row *row, struct fa
 {
     struct error error;
 
-    options->given |= (unsigned)row->bit;
+    options->given |= row->bit;
     if (row->take && row->take(options, optarg, &error) < 0)
         return failure_set(failure, EXIT_CODE_USAGE, "--%s: %s", row->name, error.message);
     return 0;
 }
 
-int options_parse(struct options *options, int argc, char **argv, unsigned allowed, bool everywhere,
+int options_parse(struct options *options, int argc, char **argv, uint64_t allowed, bool everywhere,
         const char *verb, int *ret_operands, struct failure *failure)
 {
     struct getopt_tables tables;
@@ -184,28 +354,45 @@ int options_parse(struct options *options, int argc, char **argv, unsigned allow
     return r;
 }
 
-void options_write_help(FILE *stream, unsigned set)
+/* "--width BITS", "--wait[=TIME]", "-n N" when there is a letter and it is wanted. */
+static void format_words(const struct option_row *row, bool letter, char *ret_words, size_t size)
+{
+    const char *argument = row->argument ? row->argument : "";
+    bool optional = may_be_left_out(argument);
+    int used;
+
+    if (letter && row->letter)
+        used = snprintf(ret_words, size, "-%c", row->letter);
+    else
+        used = snprintf(ret_words, size, "--%s", row->name);
+    snprintf(ret_words + used, size - (size_t)used, "%s%s",
+            optional    ? "[="
+            : *argument ? " "
+                        : "",
+            optional ? argument + 1 : argument);
+}
+
+void options_write_help(FILE *stream, uint64_t set)
 {
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
-        const char *argument = rows[i].argument ? rows[i].argument : "";
         char letter[] = "    ";
         char words[64];
 
-        if (!(set & (unsigned)rows[i].bit))
+        if (!(set & rows[i].bit))
             continue;
         if (rows[i].letter)
             snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
-        snprintf(words, sizeof(words), "--%s%s%s", rows[i].name, *argument ? " " : "", argument);
-        fprintf(stream, "  %s%-18s  %s\n", letter, words, rows[i].summary);
+        format_words(&rows[i], false, words, sizeof(words));
+        fprintf(stream, "  %s%-23s  %s\n", letter, words, rows[i].summary);
     }
 }
 
-void options_write_list(FILE *stream, unsigned set)
+void options_write_list(FILE *stream, uint64_t set)
 {
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
-        const char *equals = rows[i].argument ? "=" : "";
+        const char *equals = has_argument(&rows[i]) == required_argument ? "=" : "";
 
-        if (!(set & (unsigned)rows[i].bit))
+        if (!(set & rows[i].bit))
             continue;
         fprintf(stream, "--%s%s\n", rows[i].name, equals);
         if (rows[i].letter)
@@ -213,18 +400,18 @@ void options_write_list(FILE *stream, unsigned set)
     }
 }
 
-void options_write_usage(FILE *stream, unsigned set)
+void options_write_usage(FILE *stream, uint64_t set, unsigned columns)
 {
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
-        const struct option_row *row = &rows[i];
+        char words[64];
 
-        if (!(set & (unsigned)row->bit))
+        if (!(set & rows[i].bit))
             continue;
-        if (row->letter)
-            fprintf(stream, " [-%c%s%s]", row->letter, row->argument ? " " : "",
-                    row->argument ? row->argument : "");
-        else
-            fprintf(stream, " [--%s%s%s]", row->name, row->argument ? " " : "",
-                    row->argument ? row->argument : "");
+        format_words(&rows[i], true, words, sizeof(words));
+        if (columns + strlen(words) + 3 > USAGE_COLUMNS) {
+            fprintf(stream, "\n%*s", USAGE_INDENT - 1, "");
+            columns = USAGE_INDENT - 1;
+        }
+        columns += (unsigned)fprintf(stream, " [%s]", words);
     }
 }

@@ -76,7 +76,7 @@ static const struct verb verbs[] = {
 
 int call_connect(struct call *call, struct failure *failure)
 {
-    return connection_init(&call->connection, call->options->host, call->options->timeout_ms, failure);
+    return connection_init(&call->connection, call->options, failure);
 }
 
 /* How many of the words are the verb's name; 0: another verb. */
@@ -146,8 +146,10 @@ void verbs_write_help(FILE *stream)
 
 void verb_write_usage(FILE *stream, const struct verb *verb)
 {
-    fprintf(stream, "devregctl %s%s%s", verb->name, *verb->arguments ? " " : "", verb->arguments);
-    options_write_usage(stream, verb->options);
+    int columns =
+            fprintf(stream, "devregctl %s%s%s", verb->name, *verb->arguments ? " " : "", verb->arguments);
+
+    options_write_usage(stream, verb->options, (unsigned)columns + 7);
 }
 
 void verb_write_help(FILE *stream, const struct verb *verb)

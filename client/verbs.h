@@ -27,7 +27,7 @@ struct verb {
     const char *summary;
     const char *details; /* lines for the verb's help */
     const char *examples;
-    unsigned options; /* besides the global ones */
+    uint64_t options; /* besides the global ones */
     unsigned least_operands, most_operands;
 
     /* Does it. Returns 0, or -1 with the failure filled. *ret_result is what --json prints; it may be left

@@ -74,9 +74,9 @@ def start(tmp_path):
     """start(script) makes a fake daemon on a Unix socket, start(script, family="tcp") on loopback."""
     running = []
 
-    def start_one(script, family="unix"):
+    def start_one(script, family="unix", **how):
         path = str(tmp_path / f"fake{len(running)}.sock") if family == "unix" else None
-        daemon = FakeDaemon(script, path)
+        daemon = FakeDaemon(script, path, **how)
         running.append(daemon)
         return daemon
 

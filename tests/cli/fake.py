@@ -85,8 +85,9 @@ class FakeDaemon:
     """Listens until stop(). `script` is a list with an answer for each request, or a function of the request;
     an answer is bytes or one of the above. Once a list is used up the last answer is repeated."""
 
-    def __init__(self, script, path=None):
+    def __init__(self, script, path=None, tls=None, port=0):
         self.script = script
+        self.tls = tls
         self.requests = []
         self.connections = 0
         self.mistakes = []
@@ -97,8 +98,9 @@ class FakeDaemon:
         else:
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(("127.0.0.1", 0))
-            self.host = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
+            self.socket.bind(("127.0.0.1", port))
+            self.port = self.socket.getsockname()[1]
+            self.host = f"http://127.0.0.1:{self.port}" if not tls else f"https://localhost:{self.port}"
         self.socket.listen(8)
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
@@ -125,6 +127,8 @@ class FakeDaemon:
     def _serve_connection(self, connection):
         with connection:
             try:
+                if self.tls:
+                    connection = self._secure(connection)
                 stream = connection.makefile("rb")
                 while True:
                     request = self._read_request(stream)
@@ -134,6 +138,19 @@ class FakeDaemon:
                     self._send(connection, self._next_answer(request))
             except OSError:
                 return
+
+    def _secure(self, connection):
+        secure = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        try:
+            secure.do_handshake()
+        except OSError:
+            # Closing with octets unread would reset the connection, and the alert would be lost with it.
+            with secure:
+                socket.socket.shutdown(secure, socket.SHUT_WR)
+                while os.read(secure.fileno(), 4096):
+                    pass
+            raise
+        return secure
 
     def _read_request(self, stream):
         line = stream.readline()

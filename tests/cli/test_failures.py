@@ -11,7 +11,7 @@ import pytest
 from fake import Drip, Hangup, Silence, answer, octets, problem
 
 EXIT_CODES = {400: 2, 401: 3, 403: 3, 404: 4, 405: 2, 408: 7, 409: 5, 410: 6, 411: 2, 413: 2, 414: 2, 415: 2, 416: 4, 422: 3,
-              423: 5, 429: 5, 431: 2, 500: 1, 502: 6, 503: 5, 504: 7, 418: 1, 501: 1, 505: 1}
+              421: 3, 423: 5, 429: 5, 431: 2, 500: 1, 502: 6, 503: 5, 504: 7, 418: 1, 501: 1, 505: 1}
 GOOD = answer(200, {"value": "0x00000001"})
 
 
@@ -259,3 +259,34 @@ def test_reader_gone(client, start):
     result = client("-H", daemon.host, "read", "x:0x0", stdout=writer)
     os.close(writer)
     assert result.code == 1 and "standard output: Broken pipe" in result.err
+
+
+@pytest.mark.parametrize("status", [423, 429, 503])
+def test_who_holds_it(over, status):
+    facts = {"reservation": "r-1", "holder": "user:bob", "until_seconds": 250, "note": "flashing\x1b[2J", "contact": "bob@lab.example"}
+    _, run = over([problem(status, "edu is reserved", **facts)])
+    result = run("read", "edu:0x0")
+    assert (result.code, result.err) == (5, "devregctl: edu is reserved\ndevregctl: held by user:bob for another 4 min 10 s; "
+                                            "note: flashing\\x1b[2J; contact: bob@lab.example\n")
+    assert json.loads(run("--json", "read", "edu:0x0").err)["holder"] == "user:bob"
+
+
+@pytest.mark.parametrize("facts,line", [
+    ({"holder": HOSTILE}, "held by \\x1b[2J"),
+    ({"holder": "a", "until_seconds": "soon", "note": 5, "contact": None}, "held by a\n"),
+    ({"holder": "a", "until_seconds": -5, "note": ""}, "held by a\n"),
+    ({"holder": "", "until_seconds": 9223372036854775807}, "for another 106751991167300 d 15 h\n"),
+    ({"holder": ["a"]}, None),
+])
+def test_strange_holders(over, facts, line):
+    _, run = over([problem(423, "no", **facts)])
+    result = run("read", "edu:0x0")
+    assert result.code == 5 and result.err.count("\n") == (2 if line else 1) and result.err.replace("\n", "").isprintable()
+    assert line is None or line in result.err
+
+
+@pytest.mark.parametrize("after,line", [("5", "devregctl: try again in 5 s\n"), ("0", ""), ("-1", ""), ("x", ""), ("9" * 30, "")])
+def test_when_to_try_again(over, after, line):
+    document = {"type": "urn:devreg:problem:over-limit", "detail": "too many requests"}
+    _, run = over([answer(429, document, "application/problem+json", Retry_After=after)])
+    assert run("read", "edu:0x0").err == "devregctl: too many requests\n" + line
