@@ -25,9 +25,7 @@ int cmd_list(struct call *call, json_t **ret_result, struct failure *failure)
     r = connection_get(&call->connection, devices ? "/v1/devices" : "/v1/regions", ret_result, failure);
     if (r < 0)
         return r;
-    if (!json_is_array(json_object_get(*ret_result, devices ? "devices" : "regions")))
-        return fail_unexpected(call, "no list in it", failure);
-    return 0;
+    return get_list(call, *ret_result, devices ? "devices" : "regions", failure) ? 0 : -1;
 }
 
 /* "present", or "absent: the reason". */
@@ -43,22 +41,6 @@ static void state_append(struct buffer *buffer, const json_t *one)
     buffer_append_char(buffer, '\0');
 }
 
-static void words_member(struct buffer *buffer, const json_t *one, const char *name)
-{
-    const json_t *value = json_object_get(one, name);
-
-    if (value && (!json_is_array(value) || json_array_size(value) > 0))
-        words_append(buffer, value, ",");
-    else
-        buffer_append_char(buffer, '-');
-    buffer_append_char(buffer, '\0');
-}
-
-static const char *text_of(const struct buffer *buffer)
-{
-    return buffer_failed(buffer) ? "?" : buffer->data;
-}
-
 static void add_region(struct table *table, const json_t *region)
 {
     _cleanup_buffer_ struct buffer size = {0};
@@ -69,12 +51,12 @@ static void add_region(struct table *table, const json_t *region)
 
     size_append(&size, member_text(region, "size", "-"));
     buffer_append_char(&size, '\0');
-    words_member(&widths, region, "widths");
+    member_words(&widths, region, "widths");
     state_append(&state, region);
-    cells[4] = text_of(&size);
-    cells[5] = text_of(&widths);
+    cells[4] = buffer_text(&size);
+    cells[5] = buffer_text(&widths);
     cells[6] = member_text(region, "endianness", "-");
-    cells[7] = text_of(&state);
+    cells[7] = buffer_text(&state);
     table_add_row(table, cells);
 }
 
@@ -86,10 +68,10 @@ static void add_device(struct table *table, const json_t *device)
             member_text(device, "address", "-"), member_text(device, "id", "-"),
             member_text(device, "driver", "-")};
 
-    words_member(&regions, device, "regions");
+    member_words(&regions, device, "regions");
     state_append(&state, device);
-    cells[5] = text_of(&regions);
-    cells[6] = text_of(&state);
+    cells[5] = buffer_text(&regions);
+    cells[6] = buffer_text(&state);
     table_add_row(table, cells);
 }
 

@@ -54,6 +54,8 @@ static const struct {
         [EXIT_CODE_BUS_FAULT] = {"urn:devreg:client:bus-fault", "Bus fault"},
         [EXIT_CODE_TIMEOUT] = {"urn:devreg:client:timeout", "No answer in time"},
         [EXIT_CODE_NO_CONNECTION] = {"urn:devreg:client:no-connection", "No connection"},
+        [EXIT_CODE_NOT_EXECUTABLE] = {"urn:devreg:client:not-executable", "The command can't be executed"},
+        [EXIT_CODE_NO_COMMAND] = {"urn:devreg:client:no-command", "No such command"},
 };
 
 void failure_done(struct failure *failure)
@@ -204,4 +206,15 @@ void failure_write_json(FILE *stream, const struct failure *failure)
     }
     json_dumpf(failure->problem, stream, JSON_COMPACT | JSON_ENSURE_ASCII);
     fputc('\n', stream);
+}
+
+void failure_report(struct failure *failure, bool json)
+{
+    if (failure->reported)
+        return;
+    failure->reported = true;
+    if (json)
+        failure_write_json(stderr, failure);
+    else
+        failure_write_text(stderr, failure);
 }

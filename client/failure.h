@@ -22,6 +22,10 @@ enum exit_code {
     EXIT_CODE_BUS_FAULT = 6,     /* bus fault, or the device is gone */
     EXIT_CODE_TIMEOUT = 7,       /* no answer in time */
     EXIT_CODE_NO_CONNECTION = 8, /* no daemon to talk to */
+
+    /* Of `reserve TARGET -- COMMAND`, as shells have them; all others are the command's own. */
+    EXIT_CODE_NOT_EXECUTABLE = 126,
+    EXIT_CODE_NO_COMMAND = 127,
 };
 
 struct failure {
@@ -54,3 +58,6 @@ void failure_append(struct failure *failure, const char *format, ...) __attribut
  * the problem document. */
 void failure_write_text(FILE *stream, const struct failure *failure);
 void failure_write_json(FILE *stream, const struct failure *failure);
+
+/* Prints it on standard error, in one way or the other, unless that was done before. */
+void failure_report(struct failure *failure, bool json);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "signals.h"
 #include "verbs.h"
 
 /* What needs no daemon. Returns true when it was that. */
@@ -56,6 +57,12 @@ static void write_result(const struct call *call, const json_t *result)
         call->verb->write_text(stdout, call, result);
 }
 
+/* What devregctl ends with when nothing failed. */
+struct ending {
+    int exit_code;
+    int signal; /* by which it ends; 0: none */
+};
+
 static int run_verb(struct call *call, struct failure *failure)
 {
     json_auto_t *result = NULL;
@@ -69,10 +76,30 @@ static int run_verb(struct call *call, struct failure *failure)
     return r;
 }
 
-/* The words after the global options: the verb, its options and operands in any order. */
-static int run_words(struct options *options, int count, char **words, struct failure *failure)
+/* Cuts the words at the first "--", where a command begins that has options of its own. */
+static int split_command(struct call *call, int *count, char **words, struct failure *failure)
 {
-    struct call call = {.options = options};
+    int i = 1;
+
+    if (!(call->verb->options & OPTION_COMMAND))
+        return 0;
+    while (i < *count && strcmp(words[i], "--") != 0)
+        i++;
+    if (i == *count)
+        return 0;
+    *count = i;
+    call->command = words + i + 1;
+    return *call->command
+                   ? 0
+                   : failure_set(failure, EXIT_CODE_USAGE, "no command after --: devregctl %s %s -- COMMAND",
+                             call->verb->name, call->verb->arguments);
+}
+
+/* The words after the global options: the verb, its options and operands in any order. */
+static int run_words(struct options *options, int count, char **words, void (*sigpipe)(int),
+        struct ending *ending, struct failure *failure)
+{
+    struct call call = {.options = options, .sigpipe = sigpipe};
     unsigned name_words = 0;
     int operands = 0;
     int r;
@@ -83,6 +110,9 @@ static int run_words(struct options *options, int count, char **words, struct fa
     /* getopt_long() skips the first word as a program's name: that is the verb's last. */
     words += name_words - 1;
     count -= (int)name_words - 1;
+    r = split_command(&call, &count, words, failure);
+    if (r < 0)
+        return r;
     r = options_parse(options, count, words, call.verb->options | OPTIONS_GLOBAL, true, call.verb->name,
             &operands, failure);
     if (r < 0)
@@ -91,10 +121,13 @@ static int run_words(struct options *options, int count, char **words, struct fa
         return 0;
     call.operands = words + operands;
     call.operand_count = (unsigned)(count - operands);
-    return run_verb(&call, failure);
+    r = run_verb(&call, failure);
+    *ending = (struct ending){call.exit_code, call.exit_signal};
+    return r;
 }
 
-static int run(struct options *options, int argc, char **argv, struct failure *failure)
+static int run(struct options *options, int argc, char **argv, void (*sigpipe)(int), struct ending *ending,
+        struct failure *failure)
 {
     int first = 0;
     int r;
@@ -105,7 +138,7 @@ static int run(struct options *options, int argc, char **argv, struct failure *f
     if (options_have(options, OPTION_LIST_OPTIONS))
         return list_options(options->listed_verb, failure);
     if (first < argc && !options_have(options, OPTION_LIST_VERBS))
-        return run_words(options, argc - first, argv + first, failure);
+        return run_words(options, argc - first, argv + first, sigpipe, ending, failure);
     if (write_information(options, NULL))
         return 0;
     return failure_set(failure, EXIT_CODE_USAGE, "no verb; devregctl --help lists them");
@@ -114,22 +147,24 @@ static int run(struct options *options, int argc, char **argv, struct failure *f
 int main(int argc, char **argv)
 {
     _cleanup_failure_ struct failure failure = {0};
+    struct ending ending = {EXIT_CODE_OK, 0};
     struct options options;
+    void (*sigpipe)(int);
     int r;
 
     /* A reader that goes away is an error with a message and an exit code, not a silent death. */
-    signal(SIGPIPE, SIG_IGN);
+    sigpipe = signal(SIGPIPE, SIG_IGN);
     options_init(&options);
-    r = run(&options, argc, argv, &failure);
+    r = run(&options, argc, argv, sigpipe, &ending, &failure);
     if (r == 0)
         r = output_finish(stdout, &failure);
     else
         fflush(stdout); /* what was done before the failure; that one is the news */
+    if (r < 0)
+        failure_report(&failure, options_have(&options, OPTION_JSON));
+    if (ending.signal)
+        signals_obey(ending.signal);
     if (r == 0)
-        return EXIT_CODE_OK;
-    if (options_have(&options, OPTION_JSON))
-        failure_write_json(stderr, &failure);
-    else
-        failure_write_text(stderr, &failure);
+        return ending.exit_code;
     return failure.code == EXIT_CODE_OK ? EXIT_CODE_OTHER : (int)failure.code;
 }

@@ -414,4 +414,6 @@ void options_write_usage(FILE *stream, uint64_t set, unsigned columns)
         }
         columns += (unsigned)fprintf(stream, " [%s]", words);
     }
+    if (set & OPTION_COMMAND)
+        fputs(" [-- COMMAND...]", stream);
 }

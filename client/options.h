@@ -46,6 +46,7 @@ enum option_set {
     OPTION_ACTION = UINT64_C(1) << 31,
     OPTION_RESULT = UINT64_C(1) << 32,
     OPTION_LIMIT = UINT64_C(1) << 33,
+    OPTION_COMMAND = UINT64_C(1) << 34, /* "--", and a command with options of its own after it */
 
     OPTIONS_GLOBAL = OPTION_HOST | OPTION_CACERT | OPTION_CERT | OPTION_KEY | OPTION_JSON | OPTION_TIMEOUT |
                      OPTION_HELP | OPTION_VERSION,

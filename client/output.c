@@ -143,6 +143,22 @@ void words_append(struct buffer *buffer, const json_t *value, const char *separa
     }
 }
 
+void member_words(struct buffer *buffer, const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    if (value && !json_is_null(value) && (!json_is_array(value) || json_array_size(value) > 0))
+        words_append(buffer, value, ",");
+    else
+        buffer_append_char(buffer, '-');
+    buffer_append_char(buffer, '\0');
+}
+
+const char *buffer_text(const struct buffer *buffer)
+{
+    return buffer_failed(buffer) ? "?" : buffer->data;
+}
+
 /* The text must be safe. */
 static void write_fact(FILE *stream, unsigned indent, const char *name, const char *value)
 {

@@ -45,5 +45,11 @@ const char *member_text(const json_t *object, const char *name, const char *othe
 /* An array of strings or numbers as "32, 64", anything else as text. Appends. */
 void words_append(struct buffer *buffer, const json_t *value, const char *separator);
 
+/* The same of a member, as a table's cell with its NUL: "-" when there is nothing. Appends. */
+void member_words(struct buffer *buffer, const json_t *object, const char *name);
+
+/* What was written to a buffer with its NUL. */
+const char *buffer_text(const struct buffer *buffer);
+
 /* Flushes. Returns 0, or -1 with the failure filled when not everything could be written. */
 int output_finish(FILE *stream, struct failure *failure);

@@ -55,6 +55,14 @@ void path_append_parameter(struct buffer *path, const char *format, ...)
     buffer_append_string(path, parameter);
 }
 
+void path_append_text(struct buffer *path, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    path_append_parameter(path, "%s=", name);
+    path_append_segment(path, value);
+}
+
 int get_named(
         struct call *call, const char *kind, const char *name, json_t **ret_result, struct failure *failure)
 {
@@ -93,6 +101,16 @@ int get_region_or_device(struct call *call, const char *name, json_t **ret_regio
                 "no region or device is called %s; devregctl list shows those there are", name);
     *ret_region = take_ptr(region);
     return 0;
+}
+
+json_t *get_list(const struct call *call, const json_t *answer, const char *name, struct failure *failure)
+{
+    json_t *list = json_object_get(answer, name);
+
+    if (json_is_array(list))
+        return list;
+    fail_unexpected(call, "no list in it", failure);
+    return NULL;
 }
 
 int fail_unexpected(const struct call *call, const char *what, struct failure *failure)

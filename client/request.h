@@ -19,6 +19,9 @@ void path_begin_register(struct buffer *path, const struct place *place);
 void path_append_parameter(struct buffer *path, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
+/* "NAME=VALUE" with a value that may hold anything; NULL: it is left out. */
+void path_append_text(struct buffer *path, const char *name, const char *value);
+
 /* Gets /v1/regions/NAME or /v1/devices/NAME (`kind` is "regions" or "devices"). With ret_result NULL and 0
  * returned, the daemon knows no such name. */
 int get_named(
@@ -27,6 +30,9 @@ int get_named(
 /* Gets what is called `name`: a region, a device, or both of the same name; at least one is not NULL. */
 int get_region_or_device(struct call *call, const char *name, json_t **ret_region, json_t **ret_device,
         struct failure *failure);
+
+/* The array of that name in an answer, or NULL with the failure filled. */
+json_t *get_list(const struct call *call, const json_t *answer, const char *name, struct failure *failure);
 
 /* What all "the answer makes no sense" failures say. */
 int fail_unexpected(const struct call *call, const char *what, struct failure *failure);

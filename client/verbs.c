@@ -11,6 +11,12 @@
     "  REGION:0xSTART-0xEND   every register with START <= offset <= END\n"                                 \
     "  REGION:NAME            a register by its name\n"
 
+#define TARGET_FORMS                                                                                        \
+    "  REGION                 all of the region\n"                                                          \
+    "  REGION:0xOFFSET        one register of it, of 32 bits without --width\n"                             \
+    "  REGION:0xSTART+COUNT   COUNT registers, or 0xSTART-0xEND as for read\n"                              \
+    "  device:NAME            all regions of the device\n"
+
 static const struct verb verbs[] = {
         {"list", "[regions|devices]", "list the regions, or the devices",
                 "Lists the regions (the default) or the devices, with the reason where one is absent.\n",
@@ -72,6 +78,71 @@ static const struct verb verbs[] = {
                 "  devregctl explain edu:0x6\n"
                 "  devregctl explain edu\n",
                 0, 1, 1, cmd_explain, cmd_explain_write},
+        {"reserve", "TARGET", "hold a region, a part of it or a device",
+                "Keeps others out of TARGET until it is released or the time (10 minutes without --for) is "
+                "over.\n"
+                "Prints the reservation's id and when it ends. A TARGET is\n" TARGET_FORMS
+                "With a COMMAND, holds it while the command runs, however long that is: renews it, ends "
+                "the\n"
+                "command when the hold is lost, and releases it at the end. Exits with the command's exit "
+                "code.\n"
+                "--wait takes its turn when others hold it; with =TIME it gives up after that time.\n",
+                "  devregctl reserve edu -- make test\n"
+                "  devregctl reserve edu:0x0+4 --for 1h --note 'bring-up of DMA' --contact "
+                "alice@lab.example\n"
+                "  devregctl reserve device:edu --wait=10m --safe edu:0x20=0x0 -- ./measure --fast\n",
+                OPTION_WIDTH | OPTION_FOR | OPTION_SHARED | OPTION_WAIT | OPTION_NOTE | OPTION_CONTACT |
+                        OPTION_TAKEOVER | OPTION_SAFE | OPTION_COMMAND,
+                1, 1, cmd_reserve, cmd_reserve_write},
+        {"renew", "ID", "hold a reservation for longer",
+                "Lets the reservation last from now on for as long as it was taken for, or for TIME. Prints "
+                "its id\n"
+                "and when it ends.\n",
+                "  devregctl renew r-1f00 --for 1h\n", OPTION_FOR, 1, 1, cmd_renew, cmd_renew_write},
+        {"release", "ID|TARGET", "end a reservation",
+                "Ends the reservation of this ID, or your own ones, also waiting ones, of exactly this "
+                "TARGET:\n" TARGET_FORMS "Prints nothing.\n",
+                "  devregctl release r-1f00\n"
+                "  devregctl release edu\n",
+                OPTION_WIDTH, 1, 1, cmd_release, NULL},
+        {"reservations", "", "list the reservations",
+                "Lists who holds what and for how long, and who waits for it.\n",
+                "  devregctl reservations\n", 0, 0, 0, cmd_reservations, cmd_reservations_write},
+        {"whoami", "", "show who you are to the daemon",
+                "Shows who the daemon takes you for, and what you may do with which region.\n",
+                "  devregctl whoami\n", 0, 0, 0, cmd_whoami, cmd_whoami_write},
+        {"access explain", "PRINCIPAL PLACE|REGION", "tell what someone may do, by which rule",
+                "Tells what the access rules let PRINCIPAL do with the register or region, and which rule "
+                "decides.\n"
+                "A PRINCIPAL is as whoami and audit print it: user:alice, token:ci, certificate:rig1 or\n"
+                "anonymous. To ask about others takes the permission admin.\n",
+                "  devregctl access explain user:alice edu:0x80\n"
+                "  devregctl access explain token:ci edu:0x20 --permission write --value 0x80\n",
+                OPTION_WIDTH | OPTION_PERMISSION | OPTION_VALUE | OPTION_MASK, 2, 2, cmd_access_explain,
+                cmd_access_explain_write},
+        {"token create", "NAME", "make a token for programs",
+                "Makes a token with which a program is token:NAME, and prints it alone on standard output: "
+                "it\n"
+                "can't be shown again. What it may do is what access rules let token:NAME do; --permission\n"
+                "and --region narrow that. Without --for it lasts until it is revoked.\n",
+                "  (umask 077; devregctl token create ci --for 30d --permission read > ci.token)\n"
+                "  DEVREG_TOKEN=$(devregctl token create trial --for 1h --region 'edu*')\n",
+                OPTION_FOR | OPTION_PERMISSIONS | OPTION_REGIONS, 1, 1, cmd_token_create,
+                cmd_token_create_write},
+        {"token list", "", "list the tokens", "Lists the tokens, but not their texts, which nobody knows.\n",
+                "  devregctl token list\n", 0, 0, 0, cmd_token_list, cmd_token_list_write},
+        {"token revoke", "NAME", "make a token invalid",
+                "Makes the token invalid at once and ends its reservations. Prints nothing.\n",
+                "  devregctl token revoke ci\n", 0, 1, 1, cmd_token_revoke, NULL},
+        {"audit", "", "show who did what",
+                "Shows what was changed, refused and administered, oldest first. A TIME is how long ago, as "
+                "90s,\n"
+                "10m, 2h or 30d, or a date and time, as 2026-12-01T09:30:00Z.\n",
+                "  devregctl audit --since 1h\n"
+                "  devregctl audit --principal token:ci --action write --result refused -n 20\n",
+                OPTION_SINCE | OPTION_UNTIL | OPTION_PRINCIPAL | OPTION_REGION | OPTION_ACTION |
+                        OPTION_RESULT | OPTION_LIMIT,
+                0, 0, cmd_audit, cmd_audit_write},
 };
 
 int call_connect(struct call *call, struct failure *failure)
@@ -135,7 +206,7 @@ void verbs_write_help(FILE *stream)
         char words[64];
 
         snprintf(words, sizeof(words), "%s %s", verbs[i].name, verbs[i].arguments);
-        fprintf(stream, "  %-30s  %s\n", words, verbs[i].summary);
+        fprintf(stream, "  %-38s  %s\n", words, verbs[i].summary);
     }
     fputs("\nOptions:\n", stream);
     options_write_help(stream, OPTIONS_GLOBAL);

@@ -15,7 +15,14 @@ struct call {
     const struct options *options;
     char **operands;
     unsigned operand_count;
+    char **command;               /* what comes after "--", ended by NULL; NULL: there is no such */
     struct connection connection; /* of call_connect() */
+    void (*sigpipe)(int);         /* what SIGPIPE did before devregctl ignored it: for commands */
+
+    /* What a run that returns 0 ends devregctl with, instead of 0: a command's exit code, or the signal that
+     * asked devregctl to end and that it has cleaned up for. */
+    int exit_code;
+    int exit_signal;
 };
 
 /* Resolves the host. Verbs call it when the command line has been judged, before the first request. */
@@ -65,3 +72,21 @@ int cmd_status(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_status_write(FILE *stream, const struct call *call, const json_t *result);
 int cmd_explain(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_explain_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_whoami(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_whoami_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_token_create(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_token_create_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_token_list(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_token_list_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_token_revoke(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_access_explain(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_access_explain_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_reserve(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_reserve_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_renew(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_renew_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_release(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_reservations(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_reservations_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_audit(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_audit_write(FILE *stream, const struct call *call, const json_t *result);
