@@ -25,8 +25,9 @@ enum {
     RELEASE_SECONDS = 10, /* for a daemon that is being restarted just now */
     RELEASE_TIMEOUT = 5,  /* seconds for one request of these */
     RETRY_MS = 500,
-    RENEW_LEAST_MS = 200, /* between two renewals, whatever the daemon says */
-    LOOK_MS = 5000,       /* the clock of poll() stands still while the machine sleeps: look at it again */
+    RENEW_TIMEOUT_MS = 1000, /* for a hold that is short, or may be over */
+    RENEW_LEAST_MS = 200,    /* between two renewals, whatever the daemon says */
+    LOOK_MS = 5000, /* the clock of poll() stands still while the machine sleeps: look at it again */
 };
 
 struct keeper {
@@ -161,14 +162,18 @@ static void lose_late(struct keeper *keeper, const struct failure *why, struct f
     lose(keeper, text ? text : "it expired", failure);
 }
 
-/* A request that hangs must leave time for another one. */
-static unsigned renew_timeout_ms(const struct keeper *keeper)
+/* A request that hangs must leave time for others, and not let the command go on after the hold is over. */
+static unsigned renew_timeout_ms(const struct keeper *keeper, uint64_t now_us)
 {
-    uint64_t third_ms = keeper->seconds * 1000 / 3;
-    uint64_t most_ms = third_ms > 1000 ? third_ms : 1000;
+    uint64_t left_ms = now_us < keeper->until_us ? (keeper->until_us - now_us) / 1000 + 1 : 0;
+    uint64_t timeout_ms = keeper->seconds * 1000 / 6;
 
-    return keeper->call->options->timeout_ms < most_ms ? keeper->call->options->timeout_ms
-                                                       : (unsigned)most_ms;
+    if (timeout_ms < RENEW_TIMEOUT_MS || left_ms == 0)
+        timeout_ms = RENEW_TIMEOUT_MS;
+    if (left_ms > 0 && timeout_ms > left_ms)
+        timeout_ms = left_ms;
+    return timeout_ms < keeper->call->options->timeout_ms ? (unsigned)timeout_ms
+                                                          : keeper->call->options->timeout_ms;
 }
 
 static void renew(struct keeper *keeper, struct failure *failure)
@@ -178,7 +183,7 @@ static void renew(struct keeper *keeper, struct failure *failure)
     uint64_t now_us = clock_boottime_us();
     int r;
 
-    keeper->call->connection.timeout_ms = renew_timeout_ms(keeper);
+    keeper->call->connection.timeout_ms = renew_timeout_ms(keeper, now_us);
     r = reservation_renew(keeper->call, keeper->id, keeper->seconds, &answer, &problem);
     if (keeper->command.ended)
         return;
