@@ -42,5 +42,11 @@ void reservations_delete(struct call *call);
 /* reservations_post.c */
 void reservations_post(struct call *call);
 
+/* whoami.c */
+void whoami_get(struct call *call);
+
+/* access.c */
+void access_get_explanation(struct call *call);
+
 /* routes.c */
 void routes_list(struct call *call);

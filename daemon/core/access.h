@@ -123,8 +123,15 @@ enum access_bearing access_rule_bearing(const struct access_rule *rule, const st
         const struct principal *principal, permission_set permissions, const struct region *region,
         uint64_t first, uint64_t last, const struct region **ret_alias);
 
-/* Says why it was not allowed: "no access rule lets user:bob write edu:0x4: ...". The permission counts only
- * when the decision has none. -EPERM, or -EKEYREJECTED for an anonymous principal, who should say who it is.
+enum { ACCESS_TEXT = 256 };
+
+/* Says what was decided and why: "no access rule lets user:bob write edu:0x4". */
+void access_describe(const struct principal *principal, const struct region *region,
+        const struct access_decision *decision, char text[ACCESS_TEXT]);
+
+/* Says why it was not allowed and what to do: "no access rule lets user:bob write edu:0x4: ...". The
+ * permission counts only when the decision has none. -EPERM, or -EKEYREJECTED for an anonymous principal,
+ * who should say who it is.
  */
 int access_refuse(const struct principal *principal, enum permission permission, const struct region *region,
         const struct access_decision *decision, struct error *error);

@@ -51,44 +51,55 @@ enum access_bearing access_rule_bearing(const struct access_rule *rule, const st
 }
 
 /* "read edu:0x4", "administer devregd" */
-static void describe(char *text, size_t size, enum permission permission, const struct region *region,
-        const struct access_decision *decision)
+static void describe(
+        char *text, size_t size, const struct region *region, const struct access_decision *decision)
 {
     static const char *const verbs[PERMISSION_COUNT] = {"reach", "list", "read", "write",
             "wait for interrupts of", "use DMA of", "reserve", "administer"};
-    int used = snprintf(text, size, "%s %s", verbs[permission],
-            region                           ? region_name(region)
-            : permission == PERMISSION_ADMIN ? "devregd"
-                                             : "anything");
+    int used = snprintf(text, size, "%s %s", verbs[decision->permission],
+            region                                     ? region_name(region)
+            : decision->permission == PERMISSION_ADMIN ? "devregd"
+                                                       : "anything");
 
     if (region && decision->has_offset)
         snprintf(text + used, size - (size_t)used, ":0x%" PRIx64, decision->offset);
+}
+
+void access_describe(const struct principal *principal, const struct region *region,
+        const struct access_decision *decision, char text[ACCESS_TEXT])
+{
+    char what[160];
+
+    describe(what, sizeof(what), region, decision);
+    if (decision->allowed)
+        snprintf(text, ACCESS_TEXT, "%s may %s: the access rule %s allows it", principal->name, what,
+                decision->rule ? decision->rule->name : "of all");
+    else if (decision->narrowed)
+        snprintf(text, ACCESS_TEXT, "%s may not %s: access rules allow it, but the token was made for less",
+                principal->name, what);
+    else if (decision->rule)
+        snprintf(text, ACCESS_TEXT, "%s may not %s: the access rule %s denies %s%s", principal->name, what,
+                decision->rule->name, decision->partly ? "some bits or values there" : "it",
+                decision->region ? ", for another region that is the same hardware" : "");
+    else if (decision->partly)
+        snprintf(text, ACCESS_TEXT,
+                "%s may not %s like this: access rules allow only some bits or values there",
+                principal->name, what);
+    else
+        snprintf(text, ACCESS_TEXT, "no access rule lets %s %s", principal->name, what);
 }
 
 int access_refuse(const struct principal *principal, enum permission permission, const struct region *region,
         const struct access_decision *decision, struct error *error)
 {
     bool anonymous = principal->kind == PRINCIPAL_ANONYMOUS;
-    int code = anonymous ? -EKEYREJECTED : -EPERM;
-    const char *remedy = anonymous ? "say who you are, with a token or through the Unix socket"
-                                   : "'devregctl access explain' shows the rules";
-    char what[160];
+    struct access_decision refused = *decision;
+    char text[ACCESS_TEXT];
 
-    if (decision->permission != PERMISSION_NONE)
-        permission = decision->permission;
-    describe(what, sizeof(what), permission, region, decision);
-    if (decision->narrowed)
-        return error_set(error, code,
-                "%s may not %s: access rules allow it, but the token was made for less", principal->name,
-                what);
-    if (decision->rule)
-        return error_set(error, code, "%s may not %s: the access rule %s denies %s%s%s: %s", principal->name,
-                what, decision->rule->name, decision->partly ? "some bits or values there" : "it",
-                decision->region ? ", which is also in " : "",
-                decision->region ? region_name(decision->region) : "", remedy);
-    if (decision->partly)
-        return error_set(error, code,
-                "%s may not %s like this: access rules allow only some bits or values there: %s",
-                principal->name, what, remedy);
-    return error_set(error, code, "no access rule lets %s %s: %s", principal->name, what, remedy);
+    if (refused.permission == PERMISSION_NONE)
+        refused.permission = permission;
+    access_describe(principal, region, &refused, text);
+    return error_set(error, anonymous ? -EKEYREJECTED : -EPERM, "%s: %s", text,
+            anonymous ? "say who you are, with a token or through the Unix socket"
+                      : "'devregctl access explain' shows the rules");
 }

@@ -14,6 +14,13 @@
 
 static struct api_answer answer;
 
+static struct access_subject everybody = {.kind = SUBJECT_EVERYBODY};
+static struct access_rule allow_all = {
+        .name = (char *)"all", .subjects = &everybody, .subject_count = 1, .permissions = PERMISSIONS_ALL};
+
+/* Until a test has other rules, everybody may do everything. */
+static const struct access_rules allow_all_rules = {&allow_all, 1};
+
 static void ignore_presence(struct device *device, void *context)
 {
     (void)device;
@@ -46,6 +53,7 @@ void api_open(struct api_fixture *fixture, bool with_ram_file)
     fixture->regions[2].size = API_RAM_SIZE;
     fixture->regions[2].keys = KEY_SIZE;
     fixture->daemon.limits = limits_default;
+    fixture->daemon.access = &allow_all_rules;
     fixture->daemon.started_us = clock_now_us();
     assert_true(sd_event_new(&fixture->daemon.event) >= 0);
     assert_int_equal(

@@ -810,7 +810,7 @@ static void test_alias(void **state)
     assert_ptr_equal(decision.rule, &rows[1]);
     assert_true(decision.offset == 6);
     check_error(access_refuse(&principals[0], PERMISSION_READ, &board.regions[0], &decision, &error), -EPERM,
-            &error, "user:alice may not read a0:0x6: the access rule rule denies it, which is also in b0");
+            &error, "user:alice may not read a0:0x6: the access rule rule denies it, for another region");
     assert_true(access_may_range(&rules, &board.inventory, &principals[0], PERMISSION_READ,
             &board.regions[0], 0xf, 0x1f, &decision));
     assert_int_equal(access_rule_bearing(&rows[1], &board.inventory, &principals[0], 1 << PERMISSION_READ,
