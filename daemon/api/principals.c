@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/tokens.h"
 #include "util/cleanup.h"
 #include "util/number.h"
 
@@ -69,6 +70,23 @@ static int find_user(
     return 0;
 }
 
+/* With the scope and expiry of the one there is now. */
+static int find_token(
+        struct daemon *daemon, const char *name, struct principal **ret_principal, struct error *error)
+{
+    size_t count = daemon->tokens ? tokens_count(daemon->tokens) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct token *token = tokens_at(daemon->tokens, i);
+
+        if (strcmp(token->principal->short_name, name) == 0) {
+            *ret_principal = principal_ref(token->principal);
+            return 0;
+        }
+    }
+    return error_set(error, -ENOENT, "there is no token %s: GET /v1/tokens lists them", name);
+}
+
 static int make(struct daemon *daemon, enum principal_kind kind, const char *name,
         struct principal **ret_principal, struct error *error)
 {
@@ -88,7 +106,7 @@ int principals_find(
         if (length == 4 && strncmp(text, "user", length) == 0)
             return find_user(daemon, colon + 1, ret_principal, error);
         if (length == 5 && strncmp(text, "token", length) == 0)
-            return error_set(error, -ENOENT, "there is no token %s", colon + 1);
+            return find_token(daemon, colon + 1, ret_principal, error);
         if (length == 11 && strncmp(text, "certificate", length) == 0)
             return make(daemon, PRINCIPAL_CERTIFICATE, colon + 1, ret_principal, error);
     }

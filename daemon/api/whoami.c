@@ -3,10 +3,10 @@
  * refused. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "api/extent.h"
 #include "api/handlers.h"
+#include "util/date.h"
 #include "util/json_writer.h"
 
 /* A group's name as the rules have it. The user database is not asked: it may be slow, and everybody may
@@ -41,14 +41,9 @@ static void write_groups(struct json_writer *writer, const struct call *call)
 
 static void write_expiry(struct json_writer *writer, uint64_t seconds)
 {
-    time_t when = (time_t)seconds;
-    struct tm date;
-    char text[40];
+    char text[DATE_SIZE];
 
-    if (!seconds || !gmtime_r(&when, &date) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &date))
-        json_put_string(writer, "expires", NULL);
-    else
-        json_put_string(writer, "expires", text);
+    json_put_string(writer, "expires", seconds ? date_format(seconds, text) : NULL);
 }
 
 static void write_permissions(struct json_writer *writer, const char *key, permission_set permissions)

@@ -155,6 +155,42 @@ static void test_others(void **state)
     expect("principal=token:nothing", 404, "there is no token nothing");
 }
 
+static int saved(void *context, struct error *error)
+{
+    (void)context;
+    (void)error;
+    return 0;
+}
+
+/* A token that is not here is judged with its scope. */
+static void test_token(void **state)
+{
+    static char *regions[] = {(char *)"o*", NULL};
+    const struct token_wish wish = {
+            .name = "ci", .scope = 1 << PERMISSION_READ, .regions = regions, .created_by = "user:root"};
+    struct access_subject everybody = {.kind = SUBJECT_EVERYBODY};
+    struct access_rule all = {.name = (char *)"all",
+            .subjects = &everybody,
+            .subject_count = 1,
+            .permissions = PERMISSIONS_ALL};
+    const struct access_rules everything = {&all, 1};
+    char secret[TOKEN_SECRET_SIZE];
+    const struct token *token;
+    struct error error = {0};
+
+    (void)state;
+    api.daemon.access = &everything;
+    assert_int_equal(tokens_new(&api.daemon.accounts, 4, saved, NULL, &api.daemon.tokens), 0);
+    assert_int_equal(tokens_create(api.daemon.tokens, &wish, secret, &token, &error), 0);
+    expect("principal=token:ci&region=odd&permission=read", 200, "\"allowed\":true,\"rule\":\"all\"");
+    expect("principal=token:ci&region=edu&permission=read", 200,
+            "\"allowed\":false,\"rule\":\"all\",\"why\":\"token:ci may not read edu: access rules allow "
+            "it, but the token was made for less\"");
+    expect("principal=token:ci&region=odd&permission=write", 200, "\"allowed\":false");
+    expect("principal=token:other&region=odd", 404, "there is no token other");
+    tokens_free(take_ptr(api.daemon.tokens));
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -227,6 +263,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_whole_region, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_values, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_token, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_groups, set_up, tear_down),
