@@ -140,7 +140,7 @@ static int parse_token(json_t *object, struct tokens *tokens, struct error *erro
     const json_t *list = json_object_get(object, "regions");
     const json_t *expired = json_object_get(object, "expired");
     struct token_wish wish = {0};
-    uint64_t created, expires = 0;
+    uint64_t created = 0, expires = 0;
     uint8_t hash[TOKEN_HASH_SIZE];
     const char *hex;
     int r = check_keys(object, token_keys, error);

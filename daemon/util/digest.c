@@ -79,11 +79,27 @@ int digest_from_hex(const char *text, void *ret_data, size_t size)
             return -EINVAL;
     }
     for (size_t i = 0; i < size; i++)
-        octets[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        octets[i] = (uint8_t)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
     return 0;
 }
 
+/* gnutls_memcmp() does the same an octet at a time, which with a thousand tokens is 50 us a request. The
+ * compiler must not find out that one difference is enough. */
 bool digest_equal(const void *one, const void *other, size_t size)
 {
-    return gnutls_memcmp(one, other, size) == 0;
+    const char *a = one, *b = other;
+    uint64_t difference = 0, x = 0, y = 0;
+
+    for (; size >= sizeof(x); size -= sizeof(x), a += sizeof(x), b += sizeof(x)) {
+        memcpy(&x, a, sizeof(x));
+        memcpy(&y, b, sizeof(y));
+        difference |= x ^ y;
+        __asm__ volatile("" : "+r"(difference));
+    }
+    x = y = 0;
+    memcpy(&x, a, size);
+    memcpy(&y, b, size);
+    difference |= x ^ y;
+    __asm__ volatile("" : "+r"(difference));
+    return difference == 0;
 }

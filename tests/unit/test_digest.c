@@ -85,8 +85,12 @@ static void test_equal(void **state)
     for (size_t i = 0; i < sizeof(one) * 8; i++) {
         other[i / 8] ^= (uint8_t)(1u << i % 8);
         assert_false(digest_equal(one, other, sizeof(one)));
+        /* Sizes that are no multiple of eight. */
+        assert_true(digest_equal(one, other, i / 8));
+        assert_false(digest_equal(one, other, i / 8 + 1));
         other[i / 8] ^= (uint8_t)(1u << i % 8);
     }
+    assert_true(digest_equal(one, other, 0));
 }
 
 static void test_unforeseen(void **state)
