@@ -20,7 +20,8 @@
  *
  * lists what alice did. Records that there was no room for are a record of their own: the action
  * "audit.lost", with how many in DEVREG_COUNT. Where there is no journal, each is a line on standard error.
- */
+ * journald itself drops what a service sends beyond its rate limit (journald.conf(5)), and says so: a
+ * service for which that may not be has LogRateLimitIntervalSec=0. */
 #pragma once
 
 #include <stdbool.h>
