@@ -128,45 +128,58 @@ static int take_seconds(const json_t *value, uint64_t *ret_seconds, struct error
     return 0;
 }
 
-static int create(struct call *call, const json_t *body, char secret[TOKEN_SECRET_SIZE],
-        const struct token **ret_token, struct error *error)
+/* The strings stay the body's. */
+static int take_wish(const struct call *call, const json_t *body, const char **regions,
+        struct token_wish *wish, struct error *error)
 {
-    const char *regions[TOKEN_REGIONS + 1] = {NULL};
     const json_t *list = json_object_get(body, "regions");
-    struct token_wish wish = {.name = json_string_value(json_object_get(body, "name")),
-            .scope = PERMISSIONS_ALL,
-            .created_by = call->principal->name};
     int r;
 
-    if (!wish.name)
+    *wish = (struct token_wish){.name = json_string_value(json_object_get(body, "name")),
+            .scope = PERMISSIONS_ALL,
+            .created_by = call->principal->name};
+    if (!wish->name)
         return error_set(error, -EINVAL, "\"name\" is missing or no string: say what to call the token");
-    r = take_permissions(json_object_get(body, "permissions"), &wish.scope, error);
+    r = take_permissions(json_object_get(body, "permissions"), &wish->scope, error);
     if (r >= 0 && list)
         r = take_regions(list, regions, error);
     if (r >= 0)
-        r = take_seconds(json_object_get(body, "seconds"), &wish.lifetime_seconds, error);
-    if (r < 0)
-        return r;
-    wish.regions = list ? (char *const *)regions : NULL;
-    r = tokens_create(call->daemon->tokens, &wish, secret, ret_token, error);
-    return r == -EEXIST ? error->code = -EBUSY : r; /* 409 */
+        r = take_seconds(json_object_get(body, "seconds"), &wish->lifetime_seconds, error);
+    wish->regions = list ? (char *const *)regions : NULL;
+    return r;
+}
+
+/* NULL when it failed. */
+static const struct token *create(
+        struct call *call, const json_t *body, char secret[TOKEN_SECRET_SIZE], struct error *error)
+{
+    const char *regions[TOKEN_REGIONS + 1] = {NULL};
+    const struct token *token = NULL;
+    struct token_wish wish;
+
+    if (take_wish(call, body, regions, &wish, error) < 0)
+        return NULL;
+    /* Asked for first: a token whose secret can't be shown must not be made. */
+    if (!buffer_reserve(&call->reply, SECRET_REPLY)) {
+        error_set(error, -ENOMEM, "out of memory for the answer: try again");
+        return NULL;
+    }
+    if (tokens_create(call->daemon->tokens, &wish, secret, &token, error) == -EEXIST)
+        error->code = -EBUSY; /* 409 */
+    return token;
 }
 
 void tokens_post(struct call *call)
 {
     struct json_writer writer = json_writer(&call->reply);
+    const struct token *token = NULL;
     char secret[TOKEN_SECRET_SIZE];
-    const struct token *token;
     json_auto_t *body = NULL;
     struct error error;
-    int r = json_body_parse(call, keys, &body, &error);
 
-    /* Asked for first: a token whose secret can't be shown must not be made. */
-    if (r >= 0 && !buffer_reserve(&call->reply, SECRET_REPLY))
-        r = error_set(&error, -ENOMEM, "out of memory for the answer: try again");
-    if (r >= 0)
-        r = create(call, body, secret, &token, &error);
-    if (r < 0) {
+    if (json_body_parse(call, keys, &body, &error) == 0)
+        token = create(call, body, secret, &error);
+    if (!token) {
         call_fail(call, &error);
         return;
     }
