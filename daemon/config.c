@@ -100,7 +100,8 @@ struct listen_policy config_listen_policy(const struct config *config, bool inse
     return (struct listen_policy){.insecure = insecure,
             .has_certificate = config->tls.certificate != NULL,
             .has_key = config->tls.key != NULL,
-            .authenticates = config->tls.client_ca != NULL};
+            .authenticates = config->tls.client_ca != NULL || !config->has_access ||
+                             access_rules_name_tokens(&config->access)};
 }
 
 int config_load(

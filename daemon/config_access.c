@@ -5,12 +5,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "http/listen.h"
 #include "util/cleanup.h"
 #include "util/number.h"
 
@@ -470,7 +472,7 @@ void config_take_access(struct config_reader *reader, const json_t *value, void 
     if (!json_is_array(value) || json_array_size(value) == 0) {
         config_report(reader, false,
                 "expected a list of access rules; without this key root and the user that devregd runs as "
-                "may do everything");
+                "may do everything, the group devreg and tokens everything but admin");
         return;
     }
     if (json_array_size(value) > ACCESS_RULES) {
@@ -488,51 +490,65 @@ void config_take_access(struct config_reader *reader, const json_t *value, void 
     }
 }
 
-/* One rule that allows everything, with room for so many subjects. */
-static int make_rule(struct access_rules *rules, const char *name, size_t subjects)
+/* A rule for everything, with room for so many subjects. */
+static int make_rule(
+        struct access_rules *rules, const char *name, permission_set permissions, size_t subjects)
 {
-    rules->rules = calloc(1, sizeof(*rules->rules));
-    if (!rules->rules)
-        return -ENOMEM;
-    rules->count = 1;
-    rules->rules[0].name = strdup(name);
-    rules->rules[0].permissions = PERMISSIONS_ALL;
-    rules->rules[0].mask = UINT64_MAX;
-    rules->rules[0].subjects = calloc(subjects, sizeof(*rules->rules[0].subjects));
-    return rules->rules[0].name && rules->rules[0].subjects ? 0 : -ENOMEM;
+    struct access_rule *rule = &rules->rules[rules->count];
+
+    rules->count++;
+    rule->name = strdup(name);
+    rule->permissions = permissions;
+    rule->mask = UINT64_MAX;
+    rule->subjects = calloc(subjects, sizeof(*rule->subjects));
+    return rule->name && rule->subjects ? 0 : -ENOMEM;
 }
 
-static int add_user(struct access_rule *rule, uid_t uid)
+/* To the rule made last. The id is for a user or a group; pattern is what people read. */
+static int add_subject(
+        struct access_rules *rules, enum subject_kind kind, const char *pattern, const uint32_t *id)
 {
-    struct access_subject *subject = &rule->subjects[rule->subject_count];
+    struct access_rule *rule = &rules->rules[rules->count - 1];
+    struct access_subject *subject = &rule->subjects[rule->subject_count++];
 
-    *subject = (struct access_subject){.kind = SUBJECT_USER, .has_id = true, .id = uid};
-    if (asprintf(&subject->pattern, "%u", (unsigned)uid) < 0) {
-        subject->pattern = NULL;
-        return -ENOMEM;
-    }
-    rule->subject_count++;
-    return 0;
+    *subject = (struct access_subject){.kind = kind, .has_id = id, .id = id ? *id : 0};
+    subject->pattern = strdup(pattern);
+    return subject->pattern ? 0 : -ENOMEM;
 }
 
 int config_access_built_in(struct access_rules *ret_rules)
 {
-    int r = make_rule(ret_rules, "built-in", 2);
+    const struct group *group = getgrnam(LISTEN_GROUP);
+    const uint32_t root = 0, own = geteuid();
+    char text[16];
+    int r;
 
+    ret_rules->rules = calloc(2, sizeof(*ret_rules->rules));
+    if (!ret_rules->rules)
+        return -ENOMEM;
+    snprintf(text, sizeof(text), "%u", own);
+    r = make_rule(ret_rules, "built-in", PERMISSIONS_ALL, 2);
     if (r == 0)
-        r = add_user(&ret_rules->rules[0], 0);
-    if (r == 0 && geteuid() != 0)
-        r = add_user(&ret_rules->rules[0], geteuid());
+        r = add_subject(ret_rules, SUBJECT_USER, "0", &root);
+    if (r == 0 && own != root)
+        r = add_subject(ret_rules, SUBJECT_USER, text, &own);
+    if (r == 0)
+        r = make_rule(ret_rules, "built-in-lab",
+                (permission_set)(PERMISSIONS_ALL & ~permission_bit(PERMISSION_ADMIN)), 2);
+    if (r == 0)
+        r = add_subject(ret_rules, SUBJECT_TOKEN, "*", NULL);
+    if (r == 0 && group)
+        r = add_subject(ret_rules, SUBJECT_GROUP, LISTEN_GROUP, &group->gr_gid);
     return r;
 }
 
 int config_access_demo(struct access_rules *ret_rules)
 {
-    int r = make_rule(ret_rules, "demo", 1);
+    int r;
 
-    if (r == 0) {
-        ret_rules->rules[0].subjects[0].kind = SUBJECT_EVERYBODY;
-        ret_rules->rules[0].subject_count = 1;
-    }
-    return r;
+    ret_rules->rules = calloc(1, sizeof(*ret_rules->rules));
+    if (!ret_rules->rules)
+        return -ENOMEM;
+    r = make_rule(ret_rules, "demo", PERMISSIONS_ALL, 1);
+    return r < 0 ? r : add_subject(ret_rules, SUBJECT_EVERYBODY, "*", NULL);
 }

@@ -17,6 +17,7 @@
 #include "http/listen.h"
 #include "http/server.h"
 #include "run.h"
+#include "stores.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -38,6 +39,7 @@ struct run {
     struct listen_policy policy;
     struct server *server;
     struct hotplug *hotplug;
+    struct stores stores;
     char *listening[LISTENING_LIMIT + 1];
     size_t listening_count;
     bool refusing; /* the first time is over */
@@ -116,6 +118,7 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
     run->daemon.draining = true;
     sd_notify(false, "STOPPING=1");
     server_quiesce(run->server);
+    stores_quiesce(&run->stores);
     if (server_active(run->server) == 0)
         return sd_event_exit(event, 0);
     r = sd_event_add_time(
@@ -238,6 +241,15 @@ static int start_listening(
     return r;
 }
 
+static const char *first_socket(const struct run *run)
+{
+    for (size_t i = 0; i < run->listening_count; i++) {
+        if (listen_is_path(run->listening[i]))
+            return run->listening[i];
+    }
+    return NULL;
+}
+
 static int serve(struct run *run, const struct options *options, struct config *config, struct error *error)
 {
     int r = start_loop(run, error);
@@ -252,7 +264,12 @@ static int serve(struct run *run, const struct options *options, struct config *
     r = open_devices(run, config, error);
     if (r < 0)
         return r;
+    run->daemon.access = &config->access;
     r = start_listening(run, options, config, error);
+    if (r < 0)
+        return r;
+    /* Nobody is served before the loop runs. */
+    r = stores_open(&run->stores, &run->daemon, options, config, first_socket(run), error);
     if (r < 0)
         return r;
     sd_notifyf(false, "READY=1\nSTATUS=Serving %zu regions", run->daemon.inventory->region_count);
@@ -280,10 +297,12 @@ static void take_down(struct run *run)
             if (listen_is_path(run->listening[i]))
                 unlink(run->listening[i]);
         }
+        stores_save(&run->stores);
         _exit(EXIT_FAILURE);
     }
     server_free(run->server);
     hotplug_free(run->hotplug);
+    stores_close(&run->stores);
     dispatch_free(run->daemon.dispatch);
     inventory_free(run->daemon.inventory);
     for (size_t i = 0; i < run->listening_count; i++)

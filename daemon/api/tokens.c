@@ -183,6 +183,7 @@ void tokens_post(struct call *call)
         call_fail(call, &error);
         return;
     }
+    call->subject = token->principal->short_name;
     json_begin_object(&writer, NULL);
     write_facts(&writer, token);
     json_put_string(&writer, "token", secret);
@@ -195,12 +196,15 @@ void tokens_delete(struct call *call)
 {
     const char *name = call->parameters[0];
     struct json_writer writer = json_writer(&call->reply);
+    char holder[PRINCIPAL_NAME_SIZE];
     struct error error;
 
     if (tokens_revoke(call->daemon->tokens, name, &error) < 0) {
         call_fail(call, &error);
         return;
     }
+    snprintf(holder, sizeof(holder), "token:%s", name);
+    reservations_revoke(call->daemon->reservations, holder, "its token was revoked");
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "name", name);
     json_end_object(&writer);

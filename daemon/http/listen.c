@@ -21,7 +21,6 @@
 #include "util/cleanup.h"
 #include "util/number.h"
 
-static const char group_name[] = "devreg";
 static const char tls_scheme[] = "https://";
 
 bool listen_is_path(const char *text)
@@ -239,7 +238,7 @@ static int remove_left_socket(const char *path, struct error *error)
 static int bind_path(int fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const struct group *group = getgrnam(group_name);
+    const struct group *group = getgrnam(LISTEN_GROUP);
     mode_t mask;
     int r;
 

@@ -8,6 +8,9 @@
 
 enum { LISTEN_NAME_SIZE = 128 };
 
+/* Who may open a Unix socket, besides its owner. */
+#define LISTEN_GROUP "devreg"
+
 struct listen_socket {
     int fd;
     int lock;                    /* of a Unix socket: held while the daemon lives */

@@ -18,12 +18,18 @@ static int save(void *context, struct error *error)
     return save_result < 0 ? error_set(error, save_result, "the disk is full: nothing was changed") : 0;
 }
 
+static const struct reservation_limits reservation_limits = {8, 8, RESERVATION_UNCLAIMED_US};
+static const struct reservation_callbacks callbacks;
+
 static int set_up(void **state)
 {
     (void)state;
     save_result = 0;
     api_open(&api, true);
     assert_int_equal(tokens_new(&api.daemon.accounts, LIMIT, save, NULL, &api.daemon.tokens), 0);
+    assert_int_equal(reservations_new(api.daemon.event, &api.daemon.accounts, &reservation_limits, &callbacks,
+                             &api.daemon.reservations),
+            0);
     api.principal = principal_new(&api.daemon.accounts, PRINCIPAL_USER, "alice");
     return 0;
 }
@@ -33,6 +39,7 @@ static int tear_down(void **state)
     (void)state;
     principal_unref(&api.daemon.accounts, take_ptr(api.principal));
     tokens_free(api.daemon.tokens);
+    reservations_free(api.daemon.reservations);
     assert_null(api.daemon.accounts.first);
     api_close(&api);
     return 0;

@@ -92,7 +92,11 @@ static void test_built_in_access(void **state)
 
     load_well(fixture, "{}");
     rules = &fixture->config->access;
-    assert_int_equal(rules->count, 1);
+    assert_int_equal(rules->count, 2);
+    assert_string_equal(rules->rules[1].name, "built-in-lab");
+    assert_int_equal(rules->rules[1].permissions, PERMISSIONS_ALL - permission_bit(PERMISSION_ADMIN));
+    assert_int_equal(rules->rules[1].subjects[0].kind, SUBJECT_TOKEN);
+    assert_false(rules->rules[1].deny || rules->rules[1].regions || rules->rules[1].range_count);
     assert_string_equal(rules->rules[0].name, "built-in");
     assert_int_equal(rules->rules[0].permissions, PERMISSIONS_ALL);
     assert_false(rules->rules[0].deny || rules->rules[0].regions || rules->rules[0].range_count);
