@@ -306,7 +306,7 @@ class Daemon:
             path = os.path.join(self.folder, "devregd.json")
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(config, file)
-            command += ["--config", path]
+            command += ["--config", path, "--state", os.path.join(self.folder, "state")]
         if socket:
             command += ["--socket", self.socket]
         for address in listen:
