@@ -164,7 +164,7 @@ static void tell(const struct restoring *restoring, const char *id, const char *
 static int take_region(const struct restoring *restoring, const json_t *object, const char *id,
         struct region **ret_region, struct error *error)
 {
-    const char *name;
+    const char *name = NULL;
     int r = take_text(object, "region", SIZE_MAX, &name, error);
 
     if (r < 0)
@@ -213,7 +213,7 @@ static int take_safe_state(struct restoring *restoring, const json_t *object, st
         return r;
     json_array_foreach (list, index, row) {
         struct safe_write *write = &restoring->safe_writes[wish->safe_write_count];
-        uint64_t width;
+        uint64_t width = 0;
 
         r = take_region(restoring, row, id, &write->region, error);
         if (r == 0)
@@ -258,9 +258,9 @@ static uint64_t left_until(uint64_t until_us)
 static int restore_one(struct restoring *restoring, const json_t *object, struct error *error)
 {
     struct reservation_wish wish = {0};
-    const char *id;
-    uint64_t until_us;
-    bool held;
+    const char *id = NULL;
+    uint64_t until_us = 0;
+    bool held = false;
     int r = take_id(object, &id, error);
 
     if (r == 0)

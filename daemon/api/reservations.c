@@ -161,16 +161,17 @@ void reservations_list(struct call *call)
     call_answer_json(call);
 }
 
-/* One by its id. What may not be seen is not there. */
-static int find(const struct call *call, struct reservation **ret_reservation, struct error *error)
+/* One by its id. What may not be seen is not there. NULL when there is none. */
+static struct reservation *find(const struct call *call, struct error *error)
 {
     const char *id = call->parameters[0];
+    struct reservation *reservation = reservations_find(call->daemon->reservations, id);
 
-    *ret_reservation = reservations_find(call->daemon->reservations, id);
-    if (*ret_reservation && may_see_any(call, *ret_reservation))
-        return 0;
-    return error_set(error, -ENOENT,
+    if (reservation && may_see_any(call, reservation))
+        return reservation;
+    error_set(error, -ENOENT,
             "there is no reservation '%.64s', or it ended long ago: /v1/reservations lists them", id);
+    return NULL;
 }
 
 /* Awaiting a change */
@@ -283,20 +284,15 @@ static int parse_wait(const struct call *call, uint64_t *ret_seconds, enum reser
 void reservations_get(struct call *call)
 {
     enum reservation_state state = RESERVATION_WAITING;
-    struct reservation *reservation;
+    struct reservation *reservation = NULL;
     uint64_t seconds = 0;
     struct error error;
-    int r = parse_wait(call, &seconds, &state, &error);
 
-    if (r == 0)
-        r = find(call, &reservation, &error);
-    if (r == 0 && (seconds == 0 || reservation->state != state || call->daemon->draining)) {
+    if (parse_wait(call, &seconds, &state, &error) == 0)
+        reservation = find(call, &error);
+    if (reservation && (seconds == 0 || reservation->state != state || call->daemon->draining))
         reservations_answer(call, reservation, 200);
-        return;
-    }
-    if (r == 0)
-        r = begin_poll(call, reservation, seconds, &error);
-    if (r < 0)
+    else if (!reservation || begin_poll(call, reservation, seconds, &error) < 0)
         call_fail(call, &error);
 }
 
@@ -315,22 +311,24 @@ int reservations_seconds(const json_t *value, uint64_t *ret_duration_us, struct 
     return 0;
 }
 
-void reservations_put(struct call *call)
+static int parse_renewal(const struct call *call, uint64_t *ret_duration_us, struct error *error)
 {
     json_auto_t *body = NULL;
-    struct reservation *reservation;
+    int r = json_body_parse(call, "seconds", &body, error);
+
+    return r < 0 ? r : reservations_seconds(json_object_get(body, "seconds"), ret_duration_us, error);
+}
+
+void reservations_put(struct call *call)
+{
+    struct reservation *reservation = NULL;
     uint64_t duration_us = 0;
     struct error error;
-    int r = json_body_parse(call, "seconds", &body, &error);
 
-    if (r == 0)
-        r = reservations_seconds(json_object_get(body, "seconds"), &duration_us, &error);
-    if (r == 0)
-        r = find(call, &reservation, &error);
-    if (r == 0)
-        r = reservations_renew(
-                call->daemon->reservations, reservation, call->principal->name, duration_us, &error);
-    if (r < 0)
+    if (parse_renewal(call, &duration_us, &error) == 0)
+        reservation = find(call, &error);
+    if (!reservation || reservations_renew(call->daemon->reservations, reservation, call->principal->name,
+                                duration_us, &error) < 0)
         call_fail(call, &error);
     else
         reservations_answer(call, reservation, 200);
@@ -353,14 +351,11 @@ static bool is_admin_of(const struct call *call, const struct reservation *reser
 
 void reservations_delete(struct call *call)
 {
-    struct reservation *reservation;
     struct error error;
-    int r = find(call, &reservation, &error);
+    struct reservation *reservation = find(call, &error);
 
-    if (r == 0)
-        r = reservations_release(call->daemon->reservations, reservation, call->principal->name,
-                !is_holder(call, reservation) && is_admin_of(call, reservation), &error);
-    if (r < 0)
+    if (!reservation || reservations_release(call->daemon->reservations, reservation, call->principal->name,
+                                !is_holder(call, reservation) && is_admin_of(call, reservation), &error) < 0)
         call_fail(call, &error);
     else
         answer(call, reservation, 200);

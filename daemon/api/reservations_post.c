@@ -140,7 +140,7 @@ static int take_range(struct call *call, struct demand *demand, struct region *r
 {
     const json_t *offset = json_object_get(demand->body, "offset");
     const json_t *length = json_object_get(demand->body, "length");
-    uint64_t first, octets, size;
+    uint64_t first = 0, octets = 0, size;
     int r;
 
     if (!offset || !length)

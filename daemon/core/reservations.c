@@ -428,8 +428,9 @@ int reservations_take(struct reservations *reservations, const struct reservatio
     if (blocking && !wish->wait && !wish->takeover)
         return refuse_conflict(wanted, blocking, ret_blocking, error);
     account = accounts_get(reservations->accounts, wish->holder);
-    r = account ? check_limits(reservations, account, error)
-                : error_set(error, -ENOMEM, "out of memory: try again");
+    if (!account)
+        return error_set(error, -ENOMEM, "out of memory: try again");
+    r = check_limits(reservations, account, error);
     if (r < 0) {
         accounts_put(reservations->accounts, account);
         return r;
