@@ -125,8 +125,8 @@ static const struct verb verbs[] = {
                 "it\n"
                 "can't be shown again. What it may do is what access rules let token:NAME do; --permission\n"
                 "and --region narrow that. Without --for it lasts until it is revoked.\n",
-                "  (umask 077; devregctl token create ci --for 30d --permission read > ci.token)\n"
-                "  DEVREG_TOKEN=$(devregctl token create trial --for 1h --region 'edu*')\n",
+                "  devregctl token create trial --for 1h --region 'edu*'\n"
+                "  (umask 077; devregctl token create ci --for 30d --permission read > ci.token)\n",
                 OPTION_FOR | OPTION_PERMISSIONS | OPTION_REGIONS, 1, 1, cmd_token_create,
                 cmd_token_create_write},
         {"token list", "", "list the tokens", "Lists the tokens, but not their texts, which nobody knows.\n",

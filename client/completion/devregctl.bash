@@ -20,6 +20,16 @@ _devregctl_regions()
     done
 }
 
+# The command of reserve: its own completion is not known here.
+_devregctl_command()
+{
+    if (($2)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "$1" | sort -u)
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$1")
+    fi
+}
+
 _devregctl()
 {
     local line=${COMP_LINE:0:COMP_POINT} current previous verb='' position=0 i
@@ -35,13 +45,26 @@ _devregctl()
     for ((i = 1; i < ${#words[@]} - 1; i++)); do
         case ${words[i]} in
         -H | --host)
-            host=(-H "${words[i + 1]}")
+            host+=(-H "${words[i + 1]}")
             ((i++))
             ;;
-        --timeout | --width | --count | --mask | -o | --output) ((i++)) ;;
+        --cacert | --cert | --key)
+            host+=("${words[i]}" "${words[i + 1]}")
+            ((i++))
+            ;;
+        --)
+            if [[ $verb == reserve ]]; then
+                _devregctl_command "$current" $((i == ${#words[@]} - 2))
+                return
+            fi
+            ;;
+        --timeout | --width | --count | --mask | -o | --output | --for | --note | --contact | --takeover | --safe | \
+            --permission | --region | --value | --since | --until | --principal | --action | --result | -n | --limit)
+            ((i++))
+            ;;
         -*) ;;
         *)
-            if [[ -z $verb || ($verb == data && $position == 0) ]]; then
+            if [[ -z $verb || ($verb =~ ^(data|access|token)$ && $position == 0) ]]; then
                 verb+=${verb:+ }${words[i]}
             else
                 ((position++))
@@ -51,7 +74,7 @@ _devregctl()
     done
 
     case $previous in
-    -H | --host | -o | --output)
+    -H | --host | -o | --output | --cacert | --cert | --key)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
@@ -59,7 +82,27 @@ _devregctl()
         _devregctl_offer "$current" < <(printf '%s\n' 8 16 32 64)
         return
         ;;
-    --timeout | --count | --mask) return ;;
+    --permission)
+        _devregctl_offer "$current" < <(printf '%s\n' list read write interrupt dma reserve admin)
+        return
+        ;;
+    --result)
+        _devregctl_offer "$current" < <(printf '%s\n' ok refused failed)
+        return
+        ;;
+    --region)
+        _devregctl_offer "$current" < <(_devregctl_regions '')
+        return
+        ;;
+    --safe)
+        [[ $current == *:* ]] || _devregctl_offer "$current" < <(_devregctl_regions :0x)
+        compopt -o nospace 2>/dev/null
+        return
+        ;;
+    --timeout | --count | --mask | --for | --note | --contact | --takeover | --value | --since | --until | \
+        --principal | --action | -n | --limit)
+        return
+        ;;
     esac
 
     if [[ $current == -* ]]; then
@@ -69,9 +112,9 @@ _devregctl()
 
     case $verb:$position in
     :0) _devregctl_offer "$current" < <(devregctl --list-verbs | cut -d' ' -f1 | sort -u) ;;
-    data:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n 's/^data //p') ;;
+    data:0 | access:0 | token:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n "s/^$verb //p") ;;
     list:0) _devregctl_offer "$current" < <(printf '%s\n' regions devices) ;;
-    show:0 | explain:0) _devregctl_offer "$current" < <(_devregctl_regions '') ;;
+    show:0 | explain:0 | reserve:0 | release:0 | 'access explain:1') _devregctl_offer "$current" < <(_devregctl_regions '') ;;
     read:* | write:0 | 'data get:0' | 'data put:0')
         [[ $current == *:* ]] || _devregctl_offer "$current" < <(_devregctl_regions :0x)
         compopt -o nospace 2>/dev/null

@@ -13,6 +13,10 @@ def program(variable):
     return os.path.abspath(os.environ[variable])
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "access: needs a devregd with tokens, access rules, reservations and the audit trail")
+
+
 def pytest_sessionstart():
     for variable in ("DEVREGCTL", "DEVREGD"):
         if not os.access(os.environ.get(variable, ""), os.X_OK):

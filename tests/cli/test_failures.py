@@ -151,6 +151,23 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nfake line\x7f\u009b31m\u202eabc\u2066\t\u2
                         "owner": HOSTILE, "aliases": [HOSTILE], "why": {HOSTILE: HOSTILE}, "widths": [HOSTILE, 8]}),
     (["explain", "x:0x3"], {"name": HOSTILE, "size": HOSTILE, "widths": [32, -8, 7, 9999999999, HOSTILE], "device": HOSTILE}),
     (["write", "x:0x0", "1", "--mask", "1"], {"before": HOSTILE, "value": HOSTILE}),
+    (["whoami"], {"principal": HOSTILE, "kind": HOSTILE, "groups": [HOSTILE], "expires": HOSTILE, "permissions": HOSTILE,
+                  "regions": [{"region": HOSTILE, "permissions": [HOSTILE], "restricted": {HOSTILE: HOSTILE}}, 5, HOSTILE]}),
+    (["token", "create", "x"], {"token": HOSTILE, "name": HOSTILE, "permissions": [HOSTILE], "regions": [HOSTILE], "expires": HOSTILE,
+                                HOSTILE: HOSTILE}),
+    (["token", "list"], {"tokens": [{"name": HOSTILE, "permissions": [HOSTILE, 5], "regions": [HOSTILE], "created": HOSTILE,
+                                     "expires": HOSTILE, "expired": True, "created_by": HOSTILE}, 5, None, [HOSTILE]]}),
+    (["token", "revoke", "x"], {"name": HOSTILE}),
+    (["access", "explain", "x", "y"], {"decisions": [{"permission": HOSTILE, "rule": HOSTILE, "why": HOSTILE}, 5, HOSTILE],
+                                       "rules": [{"rule": HOSTILE, "why": HOSTILE}, HOSTILE, 5]}),
+    (["reservations"], {"reservations": [{"id": HOSTILE, "target": HOSTILE, "state": HOSTILE, "holder": HOSTILE, "contact": HOSTILE,
+                                          "note": HOSTILE, "reason": HOSTILE, "until_seconds": HOSTILE},
+                                         {"state": "ended", "ended": HOSTILE}, 5, HOSTILE]}),
+    (["reserve", "x"], {"id": HOSTILE, "state": "held", "until_seconds": HOSTILE}),
+    (["renew", "x"], {"id": HOSTILE, "state": HOSTILE, "until_seconds": -1}),
+    (["release", "r-1"], {"id": HOSTILE, "state": HOSTILE}),
+    (["audit"], {"records": [{name: HOSTILE for name in ("time", "principal", "action", "region", "offset", "count", "subject", "old",
+                                                         "new", "mask", "result", "status", "reason")}, 5, HOSTILE, {"old": [HOSTILE]}]}),
 ])
 def test_strings_cannot_reach_the_terminal(client, start, words, document):
     daemon = start([answer(200, document)])
@@ -228,11 +245,15 @@ def test_an_answer_that_comes_before_the_request_is_sent(client, start):
 
 @pytest.mark.parametrize("words", [["read", "x:0x0"], ["list"], ["show", "x"], ["status"], ["explain", "x"], ["explain", "x:0x0"],
                                    ["write", "x:0x0", "1"], ["write", "x:0x0", "1", "--mask", "1"],
-                                   ["data", "get", "x:0x0", "4"], ["data", "put", "x:0x0", "/etc/passwd"]])
-@pytest.mark.parametrize("what", ["refused", "absent", "hangup", "octets", "array"])
+                                   ["data", "get", "x:0x0", "4"], ["data", "put", "x:0x0", "/etc/passwd"],
+                                   ["whoami"], ["token", "create", "x"], ["token", "list"], ["token", "revoke", "x"],
+                                   ["access", "explain", "x", "y"], ["reserve", "x"], ["reserve", "x", "--", "echo", "ran"],
+                                   ["reserve", "x", "--wait=5", "--", "echo", "ran"], ["renew", "x"], ["release", "r-1"],
+                                   ["release", "x"], ["reservations"], ["audit"]])
+@pytest.mark.parametrize("what", ["unknown", "refused", "elsewhere", "absent", "hangup", "octets", "array"])
 def test_every_verb_with_every_kind_of_failure(client, start, words, what):
     scripts = {"hangup": ([Hangup()], 1), "octets": ([octets(b"\x00\x01\xff")], 1), "array": ([answer(200, [1])], 1),
-               "refused": ([problem(403)], 3)}
+               "unknown": ([problem(401)], 3), "refused": ([problem(403)], 3), "elsewhere": ([problem(421)], 3)}
     if what == "absent":
         host, code = "/nowhere/devregd.sock", 8
     else:

@@ -34,7 +34,8 @@ def options_of(verb):
 
 
 def test_the_verbs(verbs):
-    assert verbs == ["list", "show", "read", "write", "data get", "data put", "status", "explain"]
+    assert verbs == ["list", "show", "read", "write", "data get", "data put", "status", "explain", "reserve", "renew", "release",
+                     "reservations", "whoami", "access explain", "token create", "token list", "token revoke", "audit"]
 
 
 def test_help_lists_every_verb_and_global_option(client, verbs):
@@ -67,7 +68,8 @@ def test_help_needs_no_daemon_and_no_operands(client):
 
 def test_the_man_page_has_every_verb_with_its_options(client, verbs):
     headings = [line for line in re.findall(r"^\.SS (.*)$", MAN.replace("\\-", "-"), re.M) if line not in ("Places", "Values")]
-    usages = [client(*verb.split(), "--help").out.splitlines()[0].removeprefix("Usage: devregctl ") for verb in verbs]
+    # A long usage goes on in indented lines.
+    usages = [re.match(r"Usage: devregctl (.*(?:\n {7,}.*)*)", client(*verb.split(), "--help").out)[1] for verb in verbs]
     # The same words; the man page puts the options in the order in which it explains them.
     assert [sorted(heading.split()) for heading in headings] == [sorted(usage.split()) for usage in usages]
     for verb in verbs:
@@ -79,7 +81,7 @@ def test_the_man_page_has_every_exit_code():
     source = (SOURCE / "failure.h").read_text()
     codes = re.findall(r"EXIT_CODE_\w+ = (\d+)", source)
     section = MAN.partition(".SH EXIT STATUS")[2].partition(".SH ")[0]
-    assert codes == re.findall(r"^\.B (\d)$", section, re.M)
+    assert codes == re.findall(r"^\.B (\d+)$", section, re.M)
     # The same statuses under the same code as in the table.
     names = dict(re.findall(r"(EXIT_CODE_\w+) = (\d+)", source))
     documented = {int(status): int(code) for code, text in re.findall(r"^\.B (\d)\n(.*)$", section, re.M)
@@ -111,6 +113,23 @@ def test_the_man_page_is_correct():
     (["status", "x"], "status does not take x"),
     (["explain", "edu:0x0+4"], "one place, not the range"),
     (["explain", "edu:"], "nothing after the colon"),
+    (["token"], "token needs another word"),
+    (["token", "create"], "token create needs more: devregctl token create NAME"),
+    (["token", "create", "a", "--permission", ""], "--permission: an empty text"),
+    (["token", "create", "a", "--for", "1y"], '--for: "1y" is not a time'),
+    (["token", "revoke", ""], "a token has a name"),
+    (["access", "explain", "user:a"], "access explain needs more"),
+    (["access", "explain", "user:a", "edu:0x0+2"], "one place, not the range"),
+    (["access", "explain", "user:a", "edu:NAME"], "access rules are about offsets"),
+    (["access", "explain", "user:a", "edu", "--width", "8"], "are about one register: write edu:0xOFFSET"),
+    (["audit", "--since", "yesterday"], '--since: "yesterday" is not a time'),
+    (["audit", "--until", "-1h"], '--until: "-1h" is not a time'),
+    (["audit", "-n", "0"], "is not a number of records"),
+    (["audit", "x"], "audit does not take x"),
+    (["renew"], "renew needs more"),
+    (["release"], "release needs more"),
+    (["release", "edu:NAME"], "reservations are of offsets"),
+    (["whoami", "x"], "whoami does not take x"),
     (["--list-options", "poke"], "no verb poke"),
 ])
 def test_wrong_command_lines(client, start, words, expected):
@@ -137,7 +156,14 @@ def complete(client, line):
 
 def test_completion_of_words(client, verbs):
     assert complete(client, "devregctl ") == sorted({verb.split()[0] for verb in verbs})
-    assert complete(client, "devregctl --json re") == ["read"]
+    assert complete(client, "devregctl --json re") == ["read", "release", "renew", "reservations", "reserve"]
+    assert complete(client, "devregctl token ") == ["create", "list", "revoke"]
+    assert complete(client, "devregctl --cacert x access ") == ["explain"]
+    assert complete(client, "devregctl token create ci --permission w") == ["write"]
+    assert complete(client, "devregctl audit --result ") == ["ok", "refused", "failed"]
+    assert "--wait" in complete(client, "devregctl reserve edu --w")
+    assert complete(client, "devregctl reserve edu --wait -- printen") == ["printenv"]
+    assert complete(client, "devregctl reserve edu -- --wid") == []
     assert complete(client, "devregctl data ") == ["get", "put"]
     assert complete(client, "devregctl read --w") == ["--width"]
     assert complete(client, "devregctl read edu:0x0 --width ") == ["8", "16", "32", "64"]
@@ -154,6 +180,10 @@ def test_completion_of_regions(client, start):
     assert complete(client, f"{host} write e") == ["edu:0x"]
     assert complete(client, f"{host} data get o") == ["odd:0x"]
     assert complete(client, f"{host} show ") == ["edu", "odd"]
+    assert complete(client, f"{host} reserve ") == ["edu", "odd"]
+    assert complete(client, f"{host} release e") == ["edu"]
+    assert complete(client, f"{host} access explain user:me ") == ["edu", "odd"]
+    assert complete(client, f"{host} audit --region ") == ["edu", "odd"]
     assert complete(client, f"{host} read edu:0x") == []
     assert complete(client, "devregctl -H /nowhere read ") == []
     assert not (client.home / "owned").exists()
@@ -163,3 +193,13 @@ def test_completion_of_files(client):
     (client.home / "memory.bin").touch()
     assert complete(client, "devregctl data put edu:0x0 mem") == ["memory.bin"]
     assert complete(client, "devregctl data get edu:0x0 4 -o mem") == ["memory.bin"]
+    assert complete(client, "devregctl --cacert mem") == ["memory.bin"]
+    assert complete(client, "devregctl reserve edu -- cat mem") == ["memory.bin"]
+
+
+def test_the_man_page_has_the_audit_trails_fields():
+    header = (SOURCE.parent / "daemon" / "core" / "audit.h").read_text()
+    names = {name.lower() for name in re.findall(r"\bDEVREG_([A-Z]+)\b", header)}
+    section = MAN.partition(".SH AUDIT FIELDS")[2].partition(".SH ")[0]
+    listed = {word for line in re.findall(r"^\.TP\n\.B ([a-z, ]+)$", section, re.M) for word in line.split(", ")}
+    assert listed - {"time"} == names
