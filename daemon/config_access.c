@@ -256,7 +256,7 @@ static bool read_hex(const char *text, size_t length, uint64_t *ret_number)
 static bool read_range(struct config_reader *reader, const char *text, struct access_range *range)
 {
     size_t length = strcspn(text, "-+");
-    uint64_t size;
+    uint64_t size = 0;
 
     if (!read_hex(text, length, &range->first) ||
             (text[length] == '-' && !read_hex(text + length + 1, strlen(text + length + 1), &range->last)) ||

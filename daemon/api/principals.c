@@ -51,9 +51,11 @@ static int find_user(
 
     if (!buffer)
         return error_set(error, -ENOMEM, "out of memory");
-    getpwnam_r(name, &entry, buffer, ENTRY_SIZE, &found);
+    r = getpwnam_r(name, &entry, buffer, ENTRY_SIZE, &found);
     if (!found && number_parse(name, &uid) == 0 && uid < UINT32_MAX)
-        getpwuid_r((uid_t)uid, &entry, buffer, ENTRY_SIZE, &found);
+        r = getpwuid_r((uid_t)uid, &entry, buffer, ENTRY_SIZE, &found);
+    if (!found && r != 0 && r != ENOENT && r != ESRCH)
+        return error_set(error, -EAGAIN, "user %s can't be looked up: %s", name, strerror(r));
     if (!found && uid >= UINT32_MAX)
         return error_set(error, -ENOENT, "there is no user %s on the daemon's machine", name);
     principal = principal_new(&daemon->accounts, PRINCIPAL_USER,
