@@ -49,8 +49,10 @@ def octets_of(number, size, order):
 
 
 def allows(principal, order, permission, octets):
-    """octets: {offset: (bits that will be written, their values)}, or bits 0xff for a read."""
+    """octets: {offset: (bits that will change, their values)} of one access, or bits 0xff for a read. A change under a mask
+    writes the other bits with what they had: their octets must be in a rule's range, and denied by none as a whole."""
     allowed = {offset: 0 for offset in octets}
+    covered = set()
     denied = False
     for deny, permissions, first, last, mask, values in RULES[principal]:
         if permission not in permissions.split():
@@ -73,11 +75,12 @@ def allows(principal, order, permission, octets):
         for offset in octets:
             if first <= offset <= last:
                 if deny:
-                    if octets[offset][0] & bits[offset - first]:
+                    if mask is None or octets[offset][0] & bits[offset - first]:
                         denied = True
                 else:
                     allowed[offset] |= bits[offset - first]
-    return not denied and all(octets[offset][0] & ~allowed[offset] == 0 for offset in octets)
+                    covered.add(offset)
+    return not denied and all(offset in covered and octets[offset][0] & ~allowed[offset] == 0 for offset in octets)
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +126,15 @@ def ways(generator, order):
     data = f"data?offset={offset:#x}&width={width * 8}"
     values = [value() for _ in range(count)]
     octets = b"".join(octets_of(number, width, order) for number in values)
-    block = {}
-    for index, number in enumerate(values):
-        block.update(spread(offset + index * width, number))
+    block = [("write", spread(offset + index * width, number)) for index, number in enumerate(values)]
     mask = value() or limit
     yield "GET", register, None, None, [read(offset, 1)]
     yield "GET", f"{register}&count={count}", None, None, [read(offset, count)]
     yield "GET", f"{data}&length={count * width}", None, None, [read(offset, count)]
     yield "GET", f"{data}&length={count * width}&fixed=1", None, None, [read(offset, 1)]
     yield "PUT", register, {"value": hex(values[0])}, None, [("write", spread(offset, values[0]))]
-    yield "PUT", register, {"values": [hex(number) for number in values]}, None, [("write", block)]
-    yield "PUT", data, octets, "application/octet-stream", [("write", block)]
+    yield "PUT", register, {"values": [hex(number) for number in values]}, None, block
+    yield "PUT", data, octets, "application/octet-stream", block
     yield "PUT", f"{data}&fixed=1", octets, "application/octet-stream", \
         [("write", spread(offset, number)) for number in values]
     yield "PATCH", register, {"mask": hex(mask), "value": hex(values[0] & mask)}, None, \
