@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A daemon to test, and clients for it: over a Unix socket, over TCP, through http.client or octet by octet."""
+"""A daemon to test, and clients for it: over a Unix socket, TCP or TLS, through http.client or octet by octet."""
 
 import contextlib
 import fcntl
@@ -10,12 +10,15 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
 import termios
 import time
 import urllib.parse
+
+import certificates
 
 START_S = 20
 STOP_S = 20
@@ -25,16 +28,55 @@ PROBLEM = "urn:devreg:problem:"
 SANITIZER = re.compile(r"Sanitizer|runtime error|Assertion .* failed")
 
 
-class Place:
-    """Where a daemon listens."""
+class SecureSocket(ssl.SSLSocket):
+    """One that can be used as those without TLS are."""
 
-    def __init__(self, kind, address, host="localhost"):
+    def shutdown(self, how):
+        socket.socket.shutdown(self, how)       # ssl's own would go on in the clear
+
+    def recv(self, *arguments):
+        try:
+            return super().recv(*arguments)
+        except ssl.SSLWantReadError as error:
+            raise BlockingIOError from error
+
+    def send(self, *arguments):
+        try:
+            return super().send(*arguments)
+        except ssl.SSLWantWriteError as error:
+            raise BlockingIOError from error
+        except ssl.SSLError as error:
+            raise ConnectionResetError from error
+
+
+def secure_context(certificate=None, authority=None):
+    context = ssl.create_default_context(cafile=(authority or certificates.authority()).certificate)
+    context.sslsocket_class = SecureSocket
+    if certificate:
+        context.load_cert_chain(certificate.certificate, certificate.key)
+    return context
+
+
+class Place:
+    """Where a daemon listens, and how it is spoken to there."""
+
+    def __init__(self, kind, address, host="localhost", context=None, source=None):
         self.kind = kind
         self.address = address
         self.host = host
+        self.context = context      # of "tls"
+        self.source = source        # the address to come from; None: any
 
     def __repr__(self):
         return f"{self.kind}:{self.address}"
+
+    def showing(self, certificate):
+        """The same place for a client with a certificate."""
+        return Place(self.kind, self.address, self.host, secure_context(certificate), self.source)
+
+    def seen_from(self, source):
+        """The same place for a client at another address."""
+        return Place(self.kind, self.address, self.host, self.context, None if self.kind == "unix" else source)
 
     def connect(self, timeout=ANSWER_S):
         connection = socket.socket(socket.AF_UNIX if self.kind == "unix" else socket.AF_INET)
@@ -42,7 +84,11 @@ class Place:
         if self.kind != "unix":
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            if self.source:
+                connection.bind((self.source, 0))
             connection.connect(self.address)
+            if self.context:
+                connection = self.context.wrap_socket(connection, server_hostname=self.host)
         except OSError:
             connection.close()
             raise
@@ -293,8 +339,10 @@ def program():
 class Daemon:
     """A devregd with a folder of its own, below a short path because a socket's path is short."""
 
-    def __init__(self, config=None, arguments=(), environment=None, wrapper=(), listen=("127.0.0.1:0",), socket=True,
-                 folder=None):
+    def __init__(self, config=None, arguments=(), environment=None, wrapper=(), listen=None, socket=True, folder=None,
+                 access="all"):
+        """With a configuration it has TLS too, unless it says where to listen, and rules that let everybody do everything,
+        unless it has its own; access=None leaves it without any."""
         self.own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="devreg-")
         self.socket = os.path.join(self.folder, "socket")
@@ -302,6 +350,13 @@ class Daemon:
         self.process = None
         self.stopped = None
         command = [*wrapper, program(), *arguments]
+        if config is not None and access:
+            config = {"access": [{"principals": ["*"], "permissions": [access]}], **config}
+        if config is not None and listen is None:
+            config = {"tls": certificates.settings(), **config}
+            listen = ["127.0.0.1:0", "https://127.0.0.1:0"]
+        if listen is None:
+            listen = ["127.0.0.1:0"]
         if config is not None:
             path = os.path.join(self.folder, "devregd.json")
             with open(path, "w", encoding="utf-8") as file:
@@ -354,8 +409,11 @@ class Daemon:
             if name.startswith("/"):
                 self.places.append(Place("unix", name))
             else:
-                host, _, port = name.rpartition(":")
-                self.places.append(Place("tcp", (host, int(port)), host))
+                secure = name.startswith("https://")
+                host, _, port = name.removeprefix("https://").rpartition(":")
+                host = "127.0.0.1" if host == "0.0.0.0" else host
+                self.places.append(Place("tls" if secure else "tcp", (host, int(port)), host,
+                                         secure_context() if secure else None))
         with self.client() as client:
             client.get("/healthz").ok()
 

@@ -35,7 +35,7 @@ def pytest_sessionstart():
 
 def pytest_generate_tests(metafunc):
     if "transport" in metafunc.fixturenames:
-        metafunc.parametrize("transport", ["host"] if HOST else ["unix", "tcp"])
+        metafunc.parametrize("transport", ["host"] if HOST else ["unix", "tcp", "tls"])
     if "edu_name" in metafunc.fixturenames:
         names = os.environ.get("DEVREG_EDU_REGIONS", "edu") if HOST else "edu"
         metafunc.parametrize("edu_name", names.split())

@@ -16,10 +16,10 @@ import conftest
 pytestmark = pytest.mark.sim
 
 OK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-SMUGGLED = b"PUT /v1/regions/ram/registers/0x700 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" \
+SMUGGLED = b"PUT /v1/regions/ram/registers/0x700 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" \
            b"Content-Length: 15\r\n\r\n{\"value\":\"0x1\"}"
 JSON = b"Content-Type: application/json\r\n"
-SLOW = b"GET /v1/regions/odd/registers/0x18 HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW = b"GET /v1/regions/odd/registers/0x18 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def get(*lines, target=b"/healthz", version=b"HTTP/1.1", host=True):
@@ -28,7 +28,7 @@ def get(*lines, target=b"/healthz", version=b"HTTP/1.1", host=True):
 
 
 def put(*lines, body=b'{"value":"0x5"}'):
-    return b"\r\n".join([b"PUT /v1/regions/ram/registers/0x708 HTTP/1.1", b"Host: x", JSON.rstrip(), *lines, b"", b""]) + body
+    return b"\r\n".join([b"PUT /v1/regions/ram/registers/0x708 HTTP/1.1", b"Host: localhost", JSON.rstrip(), *lines, b"", b""]) + body
 
 
 # Refused by the gate with a problem document
@@ -106,8 +106,8 @@ HOSTILE = {
     "two blanks after the target": OK.replace(b" HTTP", b"  HTTP"),
     "blank in the target": get(target=b"/heal thz"),
     "tab in the target": get(target=b"/heal\tthz"),
-    "method with a bracket": b"G(T /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-    "method with obs-text": b"G\xe4T /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "method with a bracket": b"G(T /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "method with obs-text": b"G\xe4T /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "obs-text in the target": get(target=b"/\xc3\xa4"),
 }
 
@@ -132,7 +132,7 @@ FOREIGN = {
     "method with a blank": b" " + OK,
     "empty target": b"GET  HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "HTTP/0.9": b"GET /healthz\r\n",
-    "HTTP/0.9 with headers": b"GET /healthz\r\nHost: x\r\n\r\n",
+    "HTTP/0.9 with headers": b"GET /healthz\r\nHost: localhost\r\n\r\n",
     "HTTP/0.9 by name": get(version=b"HTTP/0.9"),
     "HTTP/1.2": get(version=b"HTTP/1.2"),
     "HTTP/1.10": get(version=b"HTTP/1.10"),
@@ -160,7 +160,7 @@ FOREIGN = {
     "huge header": get(b"X: " + b"a" * 60000),
     "huge name": get(b"X" * 60000 + b": a"),
     "many headers": get(*[b"X: a"] * 5000),
-    "huge method": b"G" * 60000 + b" /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "huge method": b"G" * 60000 + b" /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
 
 CHUNKED = put(b"Transfer-Encoding: chunked", body=b"")
@@ -299,7 +299,7 @@ VALID = {
     "host and port": get(b"Host: localhost:7373", host=False),
     "host is an address": get(b"Host: [::1]:7373", host=False),
     "host in capitals": get(b"HOST: LOCALHOST", host=False),
-    "host at the end": get(b"X: a", b"Host: x", host=False),
+    "host at the end": get(b"X: a", b"Host: localhost", host=False),
     "an encoded path": get(target=b"/%68ealthz"),
     "an empty query": get(target=b"/healthz?"),
     "HTTP/1.0": get(version=b"HTTP/1.0"),
@@ -321,7 +321,7 @@ VALID = {
     "ask to close": get(b"Connection: close"),
     "PUT": put(b"Content-Length: 15"),
     "PUT with a length of leading zeros": put(b"Content-Length: 00015"),
-    "PUT with the length first": b"PUT /v1/regions/ram/registers/0x708 HTTP/1.1\r\ncontent-length:15\r\nhost:x\r\n"
+    "PUT with the length first": b"PUT /v1/regions/ram/registers/0x708 HTTP/1.1\r\ncontent-length:15\r\nhost:localhost\r\n"
                                  b"content-type:application/json\r\n\r\n{\"value\":\"0x5\"}",
 }
 
@@ -504,8 +504,8 @@ def test_head_has_no_body(place):
 
 
 def test_idle_connections(place):
-    """Two hundred that say nothing, and two hundred that stop halfway, do not keep the next one out."""
-    idle = [place.connect() for _ in range(200)]
+    """Fifty that say nothing, and fifty that stop halfway, do not keep the next one out."""
+    idle = [place.connect() for _ in range(100)]
     try:
         for connection in idle[::2]:
             connection.sendall(OK[:20])
@@ -593,14 +593,14 @@ def test_dripping_client_is_cut_off(impatient, kind):
             connection.sendall(put(b"Content-Length: 1000", body=b""))
             octets = b" " * 1000
     times = drip(connections, octets, limit=8)
-    assert len(times) == 2 and min(times) > 0.8, times
+    assert len(times) == len(impatient.places) and min(times) > 0.8, times
     for connection in connections:
         connection.close()
 
 
 def test_silent_connection_is_closed(impatient):
     connections = [place.connect() for place in impatient.places * 2]
-    for connection in connections[2:]:
+    for connection in connections[len(impatient.places):]:
         connection.sendall(OK[:10])
     started = time.monotonic()
     for connection in connections:
@@ -637,36 +637,3 @@ def test_reader_that_stops_is_cut_off(impatient):
         connection.sendall(get(target=b"/v1/regions/ram/data?offset=0&length=16777216"))
         board.wait_for(lambda: impatient.descriptors() > before, "the connection is open")
         board.wait_for(lambda: impatient.descriptors() <= before, "the connection is closed", 8)
-
-
-@pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_connection_limit(impatient, kind):
-    """One more than fit waits until another goes; each listening socket has its own number."""
-    place = impatient.place(kind)
-    other = impatient.place("tcp" if kind == "unix" else "unix")
-    held = [place.connect() for _ in range(8)]
-    for connection in held:
-        connection.sendall(OK)
-        board.receive_answers(connection, 1)[0][0].ok()
-    with place.connect() as late:
-        late.sendall(OK)
-        answers, closed, _ = board.receive_answers(late, 1, timeout=0.3)
-        assert answers == [] and not closed
-        with other.client() as client:
-            client.get("/healthz").ok()
-        held.pop().close()
-        board.receive_answers(late, 1, timeout=5)[0][0].ok()
-    with place.client() as client:
-        client.get("/healthz").ok()
-    for connection in held:
-        connection.close()
-
-
-def test_connection_limit_ends_with_silence(impatient):
-    """Those who only hold connections lose them."""
-    place = impatient.place("unix")
-    held = [place.connect() for _ in range(8)]
-    with place.client(timeout=8) as client:
-        client.get("/healthz").ok()
-    for connection in held:
-        connection.close()

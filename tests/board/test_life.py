@@ -19,8 +19,8 @@ import board
 
 pytestmark = pytest.mark.sim
 
-SLOW = b"GET /v1/regions/odd/registers/0x18 HTTP/1.1\r\nHost: x\r\n\r\n"
-OK = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW = b"GET /v1/regions/odd/registers/0x18 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+OK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NOBODY = 65534
 
 
@@ -74,7 +74,7 @@ def test_idle_connections_do_not_delay_the_end(start_daemon):
 def test_upload_that_never_ends_does_not_delay_the_end(start_daemon):
     daemon = demo(start_daemon)
     with daemon.place().connect() as connection:
-        connection.sendall(b"PUT /v1/regions/odd/data?offset=0x100 HTTP/1.1\r\nHost: x\r\nContent-Type: "
+        connection.sendall(b"PUT /v1/regions/odd/data?offset=0x100 HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
                            b"application/octet-stream\r\nContent-Length: 100\r\n\r\nabc")
         board.wait_until_read(connection)
         started = time.monotonic()
@@ -108,7 +108,7 @@ def test_long_block_is_ended_between_two_accesses(start_daemon):
     """It says how far it came: those accesses were made."""
     daemon = demo(start_daemon)
     with daemon.place().connect() as connection:
-        connection.sendall(b"GET /v1/regions/odd/data?offset=0x18&length=4000&fixed=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /v1/regions/odd/data?offset=0x18&length=4000&fixed=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         board.wait_until_read(connection)
         time.sleep(0.05)
         started = time.monotonic()
@@ -424,10 +424,10 @@ def abort(connection):
 def test_no_descriptor_is_lost(start_daemon):
     """A thousand connections that end in every way, on both sockets."""
     daemon = demo(start_daemon)
-    ways = [b"", OK, OK[:20], OK.replace(b"\r\n", b"\n"), OK * 20, b"GET /v1/regions/odd/registers/0x0 HTTP/1.1\r\nHost: x\r\n\r\n",
-            b"GET /v1/regions/odd/data?offset=0&length=60000 HTTP/1.1\r\nHost: x\r\n\r\n",
-            b"PUT /v1/regions/odd/data?offset=0x100 HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
-            b"Content-Length: 100\r\n\r\nabc", b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\nabc", b"\0" * 100]
+    ways = [b"", OK, OK[:20], OK.replace(b"\r\n", b"\n"), OK * 20, b"GET /v1/regions/odd/registers/0x0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"GET /v1/regions/odd/data?offset=0&length=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"PUT /v1/regions/odd/data?offset=0x100 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+            b"Content-Length: 100\r\n\r\nabc", b"PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\nabc", b"\0" * 100]
     with daemon.client() as client:
         client.region("odd").read(0)        # its thread is there from now on
         with daemon.place("tcp").client() as other:
@@ -457,15 +457,15 @@ def test_memory_stays_flat(start_daemon):
                           environment={"ASAN_OPTIONS": f"{options}:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"})
 
     def put(path, body, kind):
-        return b"PUT %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (path, kind, len(body), body)
-    batch = [OK, b"GET /v1/regions HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
-             b"GET /v1/regions/edu/registers/0x0?count=40 HTTP/1.1\r\nHost: x\r\n\r\n",
-             b"GET /v1/regions/odd/registers/0x10000 HTTP/1.1\r\nHost: x\r\n\r\n",
-             b"GET /v1/regions/ram/data?offset=0&length=4000 HTTP/1.1\r\nHost: x\r\n\r\n",
+        return b"PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (path, kind, len(body), body)
+    batch = [OK, b"GET /v1/regions HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+             b"GET /v1/regions/edu/registers/0x0?count=40 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+             b"GET /v1/regions/odd/registers/0x10000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+             b"GET /v1/regions/ram/data?offset=0&length=4000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
              put(b"/v1/regions/ram/data?offset=0", bytes(4000), b"application/octet-stream"),
              put(b"/v1/regions/ram/registers/0x0", b'{"values":["0x1","0x2"]}', b"application/json"),
              put(b"/v1/regions/ram/registers/0x0", b'{"values":["0x1","x"', b"application/json"),
-             b"GET /v1/regions/ram/registers/0x0?%zz HTTP/1.1\r\nHost: x\r\n\r\n"]
+             b"GET /v1/regions/ram/registers/0x0?%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"]
 
     def ask(times):
         for _ in range(times // 100):
@@ -508,7 +508,7 @@ def test_signals_that_are_not_for_ending(start_daemon):
     daemon = demo(start_daemon)
     for _ in range(20):
         with daemon.place("unix").connect() as connection:
-            connection.sendall(b"GET /v1/regions/odd/data?offset=0&length=65536 HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            connection.sendall(b"GET /v1/regions/odd/data?offset=0&length=65536 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
     daemon.send_signal(signal.SIGPIPE)
     with daemon.client() as client:
         client.get("/healthz").ok()

@@ -90,7 +90,7 @@ def test_slow_register_delays_its_own_device_in_order(place):
         connections = [place.connect() for _ in range(4)]
         started = time.monotonic()
         for connection in connections:
-            connection.sendall(b"GET /v1/regions/odd/registers/0x18 HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /v1/regions/odd/registers/0x18 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             board.wait_until_read(connection)
             time.sleep(0.01)
         values = []
