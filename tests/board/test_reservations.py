@@ -468,7 +468,7 @@ def test_restart_without_the_region(people, tmp_path, start_daemon):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("content", ["", "{", '{"version":1}', "\0" * 100])
+@pytest.mark.parametrize("content", ["", "{", '{"version":1}', "\0" * 100], ids=["empty", "cut", "keys", "zeros"])
 def test_malformed_file(tmp_path, start_daemon, content):
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "reservations.json").write_text(content)
