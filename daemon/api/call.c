@@ -45,7 +45,8 @@ enum {
     FENCED = 1 << PERMISSION_READ | 1 << PERMISSION_WRITE | 1 << PERMISSION_INTERRUPT | 1 << PERMISSION_DMA
 };
 
-/* Requests that may be under way at once and each need a record; with more at once, some are only counted. */
+/* Requests that may be under way at once and each need a record; with more at once, some are only counted.
+ */
 enum { AUDIT_ROOM = 1024 };
 
 bool call_may_list(const struct call *call, const struct region *region)

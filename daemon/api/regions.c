@@ -35,6 +35,29 @@ static void write_aliases(struct json_writer *writer, const struct call *call, c
     json_end_array(writer);
 }
 
+/* Who holds some of it, also through another region. */
+static void write_reservations(
+        struct json_writer *writer, const struct call *call, const struct region *region)
+{
+    const struct reservation *reservation = reservations_first(call->daemon->reservations, RESERVATION_HELD);
+
+    json_begin_array(writer, "reservations");
+    for (; reservation; reservation = reservation->next) {
+        const struct reservation_window *window = reservation_find_window(reservation, region);
+
+        if (!window)
+            continue;
+        json_begin_object(writer, NULL);
+        json_put_string(writer, "id", reservation->id);
+        json_put_string(writer, "holder", reservation->holder);
+        json_put_string(writer, "mode", reservation->exclusive ? "exclusive" : "shared");
+        json_put_string(writer, "target", reservation->target);
+        json_put_count(writer, "until_seconds", reservation_seconds_left(reservation));
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
 /* What is only known while the region is open. */
 static void write_open(struct json_writer *writer, const struct call *call, const struct region *region)
 {
@@ -74,6 +97,7 @@ static void write_region(struct json_writer *writer, const struct call *call, co
     json_put_string(writer, "access", description->read_only ? "read" : "read-write");
     if (region->handle)
         write_open(writer, call, region);
+    write_reservations(writer, call, region);
     json_end_object(writer);
 }
 

@@ -66,32 +66,22 @@ void reservation_free(struct reservation *reservation)
     free(reservation);
 }
 
-static bool have_addresses(const struct backend_region *a, const struct backend_region *b)
-{
-    return a && b && a->type == b->type && a->address != ADDRESS_UNKNOWN && b->address != ADDRESS_UNKNOWN;
-}
-
 bool reservation_window_in(const struct reservation_window *window, const struct region *region,
         uint64_t *ret_first, uint64_t *ret_last)
 {
-    const struct backend_region *from = window->region->handle, *to = region->handle;
+    return region_shares(window->region, window->first, window->last, region, ret_first, ret_last);
+}
+
+const struct reservation_window *reservation_find_window(
+        const struct reservation *reservation, const struct region *region)
+{
     uint64_t first, last;
 
-    if (window->region == region) {
-        *ret_first = window->first;
-        *ret_last = window->last;
-        return true;
+    for (size_t i = 0; i < reservation->window_count; i++) {
+        if (reservation_window_in(&reservation->windows[i], region, &first, &last))
+            return &reservation->windows[i];
     }
-    if (!have_addresses(from, to) || window->first >= from->size)
-        return false;
-    /* Both as addresses; neither ends behind the last one there is. */
-    first = from->address + window->first;
-    last = from->address + (window->last < from->size ? window->last : from->size - 1);
-    if (last < to->address || first > to->address + (to->size - 1))
-        return false;
-    *ret_first = first > to->address ? first - to->address : 0;
-    *ret_last = last - to->address < to->size ? last - to->address : to->size - 1;
-    return true;
+    return NULL;
 }
 
 static bool have_common(const struct reservation_window *a, const struct reservation_window *b)

@@ -55,7 +55,7 @@ static void move(
 const struct reservation *reservations_first(
         const struct reservations *reservations, enum reservation_state state)
 {
-    return reservations->lists[state];
+    return reservations ? reservations->lists[state] : NULL;
 }
 
 struct reservation *reservations_find(const struct reservations *reservations, const char *id)

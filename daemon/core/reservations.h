@@ -197,6 +197,10 @@ const struct reservation *reservations_blocking(const struct reservations *reser
 /* Finds one by its id, also one that has ended lately. NULL when there is none. */
 struct reservation *reservations_find(const struct reservations *reservations, const char *id);
 
+/* A window of it that has octets of the region, also through another region; NULL when none has. */
+const struct reservation_window *reservation_find_window(
+        const struct reservation *reservation, const struct region *region);
+
 /* Rounded up; 0 for one that is not held. */
 uint64_t reservation_seconds_left(const struct reservation *reservation);
 

@@ -349,7 +349,7 @@ class Daemon:
         self.log_path = os.path.join(self.folder, f"log.{time.monotonic_ns()}")
         self.process = None
         self.stopped = None
-        command = [*wrapper, program(), *arguments]
+        command = [*wrapper, program()]
         if config is not None and access:
             config = {"access": [{"principals": ["*"], "permissions": [access]}], **config}
         if config is not None and listen is None:
@@ -362,6 +362,7 @@ class Daemon:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(config, file)
             command += ["--config", path, "--state", os.path.join(self.folder, "state")]
+        command += arguments
         if socket:
             command += ["--socket", self.socket]
         for address in listen:

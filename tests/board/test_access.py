@@ -276,14 +276,18 @@ def test_every_permission_on_every_route(start_daemon):
                 assert (answer.status == 403) == needed, f"{name} with all but {other}: {answer}"
 
 
-def test_without_rules_only_root_and_the_daemons_user(start_daemon):
+def test_without_rules_nobody_is_served_whom_root_has_not_let_in(start_daemon):
+    """Root and the daemon's own user may do everything, tokens what their scope says, but not administer."""
     daemon = start_daemon({"devices": [board.sim("ram", "ram", size=0x10)]}, access=None)
     with daemon.client() as client:
         assert client.get("/v1/whoami").ok().json["permissions"] == sorted(PERMISSIONS, key=["list", "read", "write", "interrupt", "dma",
                                                                                             "reserve", "admin"].index)
         assert client.get("/v1/regions/ram/registers/0x0").status == 200
-        secret = client.ask("POST", "/v1/tokens", {"name": "t"}).json["token"]
-        client.get("/v1/regions/ram/registers/0x0", headers={"Authorization": f"Bearer {secret}"}).problem(403, "denied")
+        for name, permissions, status in (("all", ["all"], 200), ("lists", ["list"], 403)):
+            answer = client.ask("POST", "/v1/tokens", {"name": name, "permissions": permissions})
+            headers = {"Authorization": f"Bearer {answer.json['token']}"}
+            assert client.get("/v1/regions/ram/registers/0x0", headers=headers).status == status, name
+            client.get("/v1/tokens", headers=headers).problem(403, "denied")
     with daemon.client("tcp") as client:
         answer = client.get("/v1/regions/ram/registers/0x0")
         answer.problem(401, "unauthenticated")

@@ -60,17 +60,23 @@ def test_every_route_of_the_listing_answers(client):
         ("GET", "/v1/regions/ram/data"): {"query": "?offset=0&length=4"},
         ("PUT", "/v1/regions/ram/data"): {"query": "?offset=0", "body": b"abcd", "kind": OCTETS},
         ("POST", "/v1/tokens"): {"body": {"name": "t"}},
+        ("POST", "/v1/reservations"): {"body": {"region": "ram", "offset": "0x0", "length": "0x4"}},
+        ("GET", "/v1/access/explain"): {"query": "?principal=anonymous&region=ram"},
     }
     listed = routes(client)
-    assert len(listed) == 16
+    assert len(listed) == 23
+    taken = None
     for route in listed:
-        path = concrete(route["path"])
+        path = concrete(route["path"]).replace("{id}", str(taken))
         request = requests.get((route["method"], path), {})
+        if (route["method"], route["path"]) == ("PUT", "/v1/reservations/{id}"):
+            request = {"body": {}}
         answer = client.ask(route["method"], path + request.pop("query", ""), **request)
         if path == "/v1/audit" and answer.status == 503:
             answer.problem(503, "unavailable")  # a machine without a journal
         elif route["method"] == "POST":
             assert answer.status == 201, answer
+            taken = answer.json.get("id", taken)
         else:
             answer.ok()
         assert route["summary"] and route["permission"] in ("none", "list", "read", "write", "reserve", "admin")

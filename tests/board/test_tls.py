@@ -276,11 +276,14 @@ def test_warnings_at_the_start(start_daemon, files):
     assert "every user can read" in daemon.log() and "has expired" in daemon.log()
 
 
+NO_TOKENS = [{"principals": ["user:root"], "permissions": ["all"]}]
+
+
 @pytest.mark.parametrize("settings, said", [
     ({}, "no tls.certificate and no tls.key"), ({"tls": "server"}, "tls.client_ca"), ({"tls": "all"}, None)])
 def test_open_address(tmp_path, settings, said):
     """It takes a certificate, and somebody who can say who he is."""
-    config = {"listen": ["https://0.0.0.0:0"], "devices": []}
+    config = {"listen": ["https://0.0.0.0:0"], "devices": [], "access": NO_TOKENS}
     if settings:
         config["tls"] = certificates.settings(client_ca=settings["tls"] == "all")
     if said:
@@ -297,7 +300,7 @@ def test_open_address(tmp_path, settings, said):
 
 
 def test_open_address_on_the_command_line(tmp_path):
-    config = {"tls": certificates.settings(client_ca=False), "devices": []}
+    config = {"tls": certificates.settings(client_ca=False), "devices": [], "access": NO_TOKENS}
     path = tmp_path / "devregd.json"
     path.write_text(board.json.dumps(config))
     done = subprocess.run([board.program(), "--config", str(path), "--socket", str(tmp_path / "s"), "--listen",

@@ -27,8 +27,8 @@ static int set_up(void **state)
     save_result = 0;
     api_open(&api, true);
     assert_int_equal(tokens_new(&api.daemon.accounts, LIMIT, save, NULL, &api.daemon.tokens), 0);
-    assert_int_equal(reservations_new(api.daemon.event, &api.daemon.accounts, &reservation_limits, &callbacks,
-                             &api.daemon.reservations),
+    assert_int_equal(reservations_new(api.daemon.event, &api.daemon.accounts, &reservation_limits,
+                             &callbacks, &api.daemon.reservations),
             0);
     api.principal = principal_new(&api.daemon.accounts, PRINCIPAL_USER, "alice");
     return 0;
