@@ -119,8 +119,8 @@ def test_sharing(run, other):
 
 
 def test_a_command(run, other):
-    code, out, err = Running(run, "reserve", "edu", "--", "sh", "-c", f"{run.path} write edu:0x4 0 && {run.path} read edu:0x4; exit 4").end()
-    assert (code, out, err) == (4, "0xffffffff\n", "") and held(run) == []
+    code, out, err = Running(run, "reserve", "edu", "--", "sh", "-c", f"{run.path} write edu:0x4 1 && {run.path} read edu:0x4; exit 4").end()
+    assert (code, out, err) == (4, "0xfffffffe\n", "") and held(run) == []
 
 
 def test_renewing(run):

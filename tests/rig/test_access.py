@@ -88,7 +88,11 @@ def test_reservation_holds_through_a_restart(guest, http, token, eventually):
     held = json.loads(first("--json", "reserve", "edu", "--for", "5m", "--note", "bring-up").stdout)
     refused = second("read", "edu-mem:0x0")
     assert refused.returncode == 5 and "token:first" in refused.stderr and "bring-up" in refused.stderr, refused
-    for command in ("systemctl restart devregd", "systemctl kill -s KILL devregd; sleep 1; systemctl start devregd"):
+    # Not a failure this once, which would be reported as the end of the rig.
+    folder = "/run/systemd/system/devregd.service.d"
+    kill = (f"mkdir {folder} && printf '[Service]\\nSuccessExitStatus=SIGKILL\\n' >{folder}/kill.conf && systemctl daemon-reload && "
+            f"systemctl kill -s KILL devregd; sleep 1; rm -r {folder}; systemctl daemon-reload; systemctl start devregd")
+    for command in ("systemctl restart devregd", kill):
         guest.run(command)
         guest.run(f"chmod 0666 {SOCKET}")
         eventually(lambda: http.request("GET", "/healthz")[0] == 200)
@@ -143,13 +147,13 @@ def test_audit_in_the_journal(guest, http, token):
     assert journal["DEVREG_PRINCIPAL"] == "token:audited" and journal["DEVREG_NEW"] == "0x12345678"
     assert journal["SYSLOG_IDENTIFIER"] == "devregd"
     shown = guest.output("devregctl audit --since 5m --principal token:audited --action write")
-    assert "0x12345678" in shown and "refused" in shown and len(shown.splitlines()) == 2
+    assert "0x12345678" in shown and "refused" in shown and len(shown.splitlines()) == 3
 
 
 def test_nothing_can_be_put_into_the_journal(guest, http):
     name = f"x%0ADEVREG_PRINCIPAL=user:root%0A{uuid.uuid4()}"
     before = guest.output("journalctl --no-pager DEVREG_PRINCIPAL=user:root -o json | wc -l")
-    assert http.request("PUT", f"/v1/regions/{name}/registers/0x0", {"value": 1})[0] == 404
+    assert http.request("PUT", f"/v1/regions/{name}/registers/0x0", {"value": 1})[0] == 400
     assert http.json("POST", "/v1/reservations", {"region": "edu", "note": "n\nDEVREG_PRINCIPAL=user:root\n\x1b[31m"})[0] in (201, 400)
     for reservation in http.get("/v1/reservations")["reservations"]:
         assert http.json("DELETE", f"/v1/reservations/{reservation['id']}")[0] == 200
@@ -202,7 +206,7 @@ def test_identities_over_tls(guest, tls):
     guest.run("devregctl -H /run/tls/devregd.sock token revoke remote")
     revoked = guest.run(f"{with_token} read edu:0x0", check=False)
     assert revoked.returncode == 3 and "token" in revoked.stderr
-    assert secret not in guest.output("journalctl --no-pager -o export"), "a token is in the journal"
+    assert guest.output(f"journalctl --no-pager -o export | grep -c {secret} || true") == "0", "a token is in the journal"
     plain = guest.run("devregctl -H http://rig:7443 status", check=False)
     assert plain.returncode in (1, 8), plain
 
