@@ -130,10 +130,25 @@ void call_answer_json_status(struct call *call, unsigned status)
     call_answer(call, status, "application/json");
 }
 
+/* Before the end, with at least so many digits; returns where it begins. */
+static size_t write_hex(char *text, size_t end, uint64_t value, unsigned least)
+{
+    size_t start = end;
+
+    for (; value || end - start < least; value >>= 4)
+        text[--start] = "0123456789abcdef"[value & 0xf];
+    return start;
+}
+
+/* Every answer has one, so it is written without snprintf(). */
 const char *call_request_id(const struct call *call, char id[CALL_REQUEST_ID_SIZE])
 {
-    snprintf(id, CALL_REQUEST_ID_SIZE, "%016" PRIx64 "-%" PRIx64, call->daemon->identity, call->request);
-    return id;
+    size_t start = CALL_REQUEST_ID_SIZE - 1;
+
+    id[start] = 0;
+    start = write_hex(id, start, call->request, 1);
+    id[--start] = '-';
+    return id + write_hex(id, start, call->daemon->identity, 16);
 }
 
 static void fail(struct call *call, const struct error *error, const char *region, const uint64_t *offset,

@@ -74,6 +74,21 @@ static void test_answered_later(void **state)
     call_done(&call);
 }
 
+static void test_request_id(void **state)
+{
+    struct call call = call_to(&now);
+    char id[CALL_REQUEST_ID_SIZE];
+
+    (void)state;
+    assert_string_equal(call_request_id(&call, id), "0000000000000000-0");
+    daemon_of_test.identity = 0xfedcba9876543210;
+    call.request = 0x1a;
+    assert_string_equal(call_request_id(&call, id), "fedcba9876543210-1a");
+    daemon_of_test.identity = 1;
+    call.request = UINT64_MAX;
+    assert_string_equal(call_request_id(&call, id), "0000000000000001-ffffffffffffffff");
+}
+
 static void test_unknown_argument(void **state)
 {
     struct call call = call_to(&now);
@@ -202,6 +217,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup(test_answered_at_once, set_up),
             cmocka_unit_test_setup(test_answered_later, set_up),
+            cmocka_unit_test_setup(test_request_id, set_up),
             cmocka_unit_test_setup(test_unknown_argument, set_up),
             cmocka_unit_test_setup(test_counters, set_up),
             cmocka_unit_test_setup(test_fail_drops_the_beginning, set_up),
