@@ -241,7 +241,7 @@ void tls_free(struct tls *tls)
  * again. */
 static void reload(struct tls *tls)
 {
-    struct tls_credentials *credentials;
+    struct tls_credentials *credentials = NULL;
     struct error error;
 
     if (read_files(tls->settings, &credentials, &error) < 0) {
