@@ -302,7 +302,7 @@ def test_guessing_gets_slower(guesser, kind):
             times.append(time.monotonic() - started)
         assert max(times[:5]) < 0.09, times
         for index, least in ((5, 0.1), (6, 0.2), (7, 0.4), (8, 0.8)):
-            assert least <= times[index] < least + 0.5, times
+            assert least - 0.02 < times[index] < least + 0.5, times     # counted from the loop's round
         ask(connection).ok()
     assert "wrong credentials from" in guesser.log()
     with guesser.client() as client:
@@ -339,7 +339,7 @@ def test_guessing_with_a_body(guesser):
         started = time.monotonic()
         answers, closed, rest = board.exchange(guesser.place("tls"), octets, timeout=5)
         assert [answer.status for answer in answers] == [401] and closed and rest == b""
-        assert (time.monotonic() - started > 0.1) == (index > 4)
+        assert (time.monotonic() - started > 0.08) == (index > 4)
 
 
 def test_guessers_that_go(guesser):
@@ -369,4 +369,4 @@ def test_pipelined_guesses(guesser):
     started = time.monotonic()
     answers, _, rest = board.exchange(guesser.place("unix"), WRONG * 7 + OK, count=8)
     assert [answer.status for answer in answers] == [401] * 7 + [200] and rest == b""
-    assert 0.3 <= time.monotonic() - started < 1.5
+    assert 0.28 < time.monotonic() - started < 1.5
