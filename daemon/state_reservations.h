@@ -34,8 +34,8 @@ void state_reservations_changed(struct state_reservations *saver);
 void state_reservations_free(struct state_reservations *saver, unsigned timeout_ms);
 
 /* The file's text. Parsing restores each reservation that it understands and calls `dropped` for what it
- * must leave out. Returns 0, -ESTALE for another boot's (nothing is restored) or -EINVAL when a part is
- * malformed.
+ * must leave out. Returns 0, -ESTALE for another boot's (nothing is restored) or -EINVAL (-EEXIST) when a
+ * part is malformed.
  */
 void state_reservations_write(
         const struct reservations *reservations, const char *boot, struct buffer *text);

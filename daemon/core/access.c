@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <endian.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/access_match.h"
@@ -610,40 +609,4 @@ bool access_may(const struct access_rules *rules, const struct principal *princi
             allowed && permission != PERMISSION_NONE && !access_scope_has(principal, permission, region);
     ret_decision->allowed = allowed && !ret_decision->narrowed;
     return ret_decision->allowed;
-}
-
-static void rule_done(struct access_rule *rule)
-{
-    free(rule->name);
-    for (size_t i = 0; i < rule->subject_count; i++)
-        free(rule->subjects[i].pattern);
-    free(rule->subjects);
-    for (size_t i = 0; rule->regions && rule->regions[i]; i++)
-        free(rule->regions[i]);
-    free(rule->regions);
-    free(rule->ranges);
-    free(rule->values);
-}
-
-bool access_rules_name_tokens(const struct access_rules *rules)
-{
-    for (size_t i = 0; i < rules->count; i++) {
-        const struct access_rule *rule = &rules->rules[i];
-
-        for (size_t k = 0; !rule->deny && k < rule->subject_count; k++) {
-            enum subject_kind kind = rule->subjects[k].kind;
-
-            if (kind == SUBJECT_TOKEN || kind == SUBJECT_EVERYBODY)
-                return true;
-        }
-    }
-    return false;
-}
-
-void access_rules_done(struct access_rules *rules)
-{
-    for (size_t i = 0; i < rules->count; i++)
-        rule_done(&rules->rules[i]);
-    free(rules->rules);
-    *rules = (struct access_rules){0};
 }
