@@ -25,8 +25,8 @@ struct route {
     unsigned segments; /* how many the path has */
     enum permission permission;
     enum target target;
-    const char *action; /* what the audit calls it (core/audit.h) */
     enum body_kind body;
+    const char *action;    /* what the audit calls it (core/audit.h) */
     const char *arguments; /* names of the query's arguments, separated by blanks */
     void (*handler)(struct call *call);
     const char *summary;
