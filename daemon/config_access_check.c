@@ -44,14 +44,20 @@ static void resolve_group(struct config_reader *reader, struct access_subject *s
     }
 }
 
-static void check_user(struct config_reader *reader, const struct access_subject *subject)
+/* A user is known by his number from then on, so that a rule that denies does not depend on whether his name
+ * can be looked up when he comes. */
+static void resolve_user(struct config_reader *reader, struct access_subject *subject)
 {
     char buffer[4096];
     struct passwd entry, *found;
     int r = getpwnam_r(subject->pattern, &entry, buffer, sizeof(buffer), &found);
 
-    if (!found && is_not_found(r))
+    if (found) {
+        subject->has_id = true;
+        subject->id = found->pw_uid;
+    } else if (is_not_found(r)) {
         config_warn(reader, "there is no user %s on this machine", subject->pattern);
+    }
 }
 
 static void check_subjects(struct config_reader *reader, struct access_rule *rule)
@@ -65,7 +71,7 @@ static void check_subjects(struct config_reader *reader, struct access_rule *rul
         if (subject->kind == SUBJECT_GROUP && !subject->has_id)
             resolve_group(reader, subject);
         if (subject->kind == SUBJECT_USER && !subject->has_id && !has_wildcard(subject->pattern))
-            check_user(reader, subject);
+            resolve_user(reader, subject);
         config_leave(reader, before);
     }
     config_leave(reader, list);

@@ -14,6 +14,7 @@
 #include "api/problem.h"
 #include "api/routes.h"
 #include "core/admission.h"
+#include "util/date.h"
 #include "util/json_writer.h"
 
 /* Whether the principal has the route's permission, anywhere or for what the path names. What does not
@@ -63,6 +64,8 @@ int call_admit(struct call *call, struct error *error)
     struct access_decision decision;
     const struct region *region;
 
+    if (call->principal->expires && date_now_us() / 1000000 >= call->principal->expires)
+        return error_set(error, -EKEYREJECTED, "%s has expired: ask for a new one", call->principal->name);
     if (permission != PERMISSION_NONE && !may(call, &region, &decision))
         return access_refuse(call->principal, permission, region, &decision, error);
     /* Fail closed: what is not recorded is not done. */
@@ -81,7 +84,8 @@ void call_run(struct call *call)
     struct error error;
 
     call->running = true;
-    if (arguments_check(call, &error) < 0)
+    /* What was allowed when the head came need not be when the body is there. */
+    if (arguments_check(call, &error) < 0 || (call->body.size > 0 && call_admit(call, &error) < 0))
         call_fail(call, &error);
     else
         call->route->handler(call);

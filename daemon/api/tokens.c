@@ -6,6 +6,7 @@
 
 #include "api/handlers.h"
 #include "api/json_body.h"
+#include "core/admission.h"
 #include "util/date.h"
 #include "util/json_writer.h"
 
@@ -198,13 +199,18 @@ void tokens_delete(struct call *call)
     struct json_writer writer = json_writer(&call->reply);
     char holder[PRINCIPAL_NAME_SIZE];
     struct error error;
+    int r;
 
-    if (tokens_revoke(call->daemon->tokens, name, &error) < 0) {
+    r = tokens_revoke(call->daemon->tokens, name, &error);
+    if (r != -ENOENT) {
+        snprintf(holder, sizeof(holder), "token:%s", name);
+        reservations_revoke(call->daemon->reservations, holder, "its token was revoked");
+        admission_recheck(call->daemon);
+    }
+    if (r < 0) {
         call_fail(call, &error);
         return;
     }
-    snprintf(holder, sizeof(holder), "token:%s", name);
-    reservations_revoke(call->daemon->reservations, holder, "its token was revoked");
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "name", name);
     json_end_object(&writer);

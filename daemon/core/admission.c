@@ -42,6 +42,13 @@ int admission_ask(struct daemon *daemon, const struct operation *operation,
         return access_refuse(operation->principal,
                 operation->kind == OPERATION_READ ? PERMISSION_READ : PERMISSION_WRITE, operation->region,
                 &decision, error);
+    if (operation->reservation) {
+        int r = reservations_require(
+                daemon->reservations, operation->principal->name, operation->reservation, error);
+
+        if (r < 0)
+            return r;
+    }
     blocking = find_blocking(daemon, operation);
     if (!blocking)
         return 0;
@@ -77,7 +84,7 @@ void admission_end(struct operation *operation)
 void admission_recheck(struct daemon *daemon)
 {
     for (struct operation *operation = daemon->operations; operation; operation = operation->next) {
-        if (find_blocking(daemon, operation) ||
+        if (operation->principal->scope == 0 || find_blocking(daemon, operation) ||
                 (operation->reservation &&
                         reservations_require(daemon->reservations, operation->principal->name,
                                 operation->reservation, NULL) < 0))

@@ -7,7 +7,8 @@
 
 /* Asks for a prepared operation; its values and mask are known. Returns 0, or
  *   -EPERM, -EKEYREJECTED  no access rule allows it
- *   -EUSERS                it is reserved by another; *ret_blocking says by whom */
+ *   -EUSERS                it is reserved by another; *ret_blocking says by whom, or is NULL when the
+ *                          reservation that the request names is over */
 int admission_ask(struct daemon *daemon, const struct operation *operation,
         const struct reservation **ret_blocking, struct error *error);
 
@@ -17,6 +18,6 @@ int admission_start(struct daemon *daemon, struct operation *operation,
         const struct reservation **ret_blocking, struct error *error);
 void admission_end(struct operation *operation);
 
-/* To be called when a reservation was granted or has ended: revokes the operations under way that would not
- * be admitted any more. */
+/* To be called when a reservation was granted or has ended, or a token was revoked: revokes the operations
+ * under way that would not be admitted any more. */
 void admission_recheck(struct daemon *daemon);

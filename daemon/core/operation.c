@@ -235,11 +235,14 @@ static void describe_failure(struct operation *operation)
     case -EUSERS:
         if (operation->done == 0)
             error_set(&operation->error, -EUSERS,
-                    "the reservation of %s ended before this access was made: reserve it again", name);
+                    "what allowed the access to %s ended before it was made: a reservation, or a token",
+                    name);
         else
             error_set(&operation->error, -EUSERS,
-                    "the reservation of %s ended in the middle: %zu of %zu accesses were completed", name,
-                    operation->done, access->count);
+                    "what allowed the access to %s ended in the middle, a reservation or a token: %zu of "
+                    "%zu "
+                    "accesses were completed",
+                    name, operation->done, access->count);
         return;
     case -ETIMEDOUT:
         error_set(&operation->error, -ETIMEDOUT,

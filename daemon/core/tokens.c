@@ -132,12 +132,21 @@ static int check_regions(char *const *regions, struct error *error)
     return 0;
 }
 
+/* A name stands in a path when its token is to be revoked. */
+static bool is_name(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    return principal_name_is_valid(name) && !name[strspn(name, allowed)] && !strchr("._-", name[0]);
+}
+
 static int check_wish(const struct tokens *tokens, const struct token_wish *wish, struct error *error)
 {
-    if (!principal_name_is_valid(wish->name))
+    if (!is_name(wish->name))
         return error_set(error, -EINVAL,
-                "'%.80s' is no name for a token: use 1 to %d letters, digits, '.', '_' and '-'", wish->name,
-                PRINCIPAL_SHORT_NAME);
+                "'%.80s' is no name for a token: use 1 to %d letters, digits, '.', '_' and '-', a letter or "
+                "digit first",
+                wish->name, PRINCIPAL_SHORT_NAME);
     if (!(wish->scope & PERMISSIONS_ALL) || wish->scope & ~PERMISSIONS_ALL)
         return error_set(error, -EINVAL, "a token without a permission would be of no use: give one");
     if (wish->lifetime_seconds > TOKEN_LIFETIME_SECONDS)
@@ -363,16 +372,12 @@ int tokens_revoke(struct tokens *tokens, const char *name, struct error *error)
         return error_set(error, -ENOENT, "there is no token '%.64s': /v1/tokens lists them", name);
     entry = take_out(tokens, index);
     r = tokens->save(tokens->context, error);
-    if (r < 0) {
-        memmove(&tokens->entries[index + 1], &tokens->entries[index],
-                (tokens->count - index) * sizeof(struct entry *));
-        tokens->entries[index] = entry;
-        tokens->count++;
-        return r;
-    }
     entry->token.principal->scope = 0; /* others have references */
     entry_free(tokens->accounts, entry);
-    return 0;
+    /* A disk that is full must not keep anybody in. */
+    return r < 0 ? error_prefix(error, "the token %s is revoked, but would be back when devregd starts anew",
+                           name)
+                 : 0;
 }
 
 static int refuse(const char *secret, struct error *error)

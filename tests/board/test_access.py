@@ -3,9 +3,11 @@
 change under a mask, in either order of octets. A model of the rules in a few lines says what must be allowed; the boards' own
 trace says that nothing of what was refused was done."""
 
+import concurrent.futures
 import itertools
 import json
 import random
+import time
 
 import pytest
 
@@ -302,3 +304,81 @@ def test_demo_says_that_everybody_may_do_everything(start_daemon):
         assert json.dumps(client.get("/v1/status").json["warnings"]).count("may do everything") == 1
         assert "admin" in client.get("/v1/whoami").ok().json["permissions"]
         assert client.region("edu").read(0) == 0x010000ed
+
+
+# What was allowed once need not be when it is done.
+
+ALL = [{"principals": ["user:*", "token:*"], "permissions": ["all"]}]
+
+
+def begin(place, method, path, headers, body):
+    """Sends all of a request but its last octet. Returns a function that sends that and returns the status."""
+    connection = place.connect()
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body[:-1])
+    board.wait_until_read(connection)
+
+    def end():
+        connection.sendall(body[-1:])
+        answers, _, _ = board.receive_answers(connection, count=1)
+        connection.close()
+        return answers[0].status
+    return end
+
+
+def make_token(admin, name, **more):
+    return {"Authorization": f"Bearer {admin.ask('POST', '/v1/tokens', {'name': name, **more}).json['token']}"}
+
+
+def test_a_revoked_token_ends_no_request_that_it_began(start_daemon):
+    daemon = start_daemon({"access": ALL, "devices": [board.sim("ram", "ram", size=0x10)]})
+    with daemon.client() as admin:
+        boss = make_token(admin, "boss")
+        end = begin(daemon.place(), "POST", "/v1/tokens", boss, b'{"name": "minted"}')
+        write = begin(daemon.place(), "PUT", "/v1/regions/ram/registers/0x0", boss, b'{"value": 1}')
+        admin.ask("DELETE", "/v1/tokens/boss").ok()
+        assert end() in (401, 403) and write() in (401, 403)
+        assert admin.get("/v1/tokens").json["tokens"] == [] and admin.region("ram").read(0) == 0
+
+
+def test_an_expired_token_ends_no_request_that_it_began(start_daemon):
+    daemon = start_daemon({"access": ALL, "devices": [board.sim("ram", "ram", size=0x10)]})
+    with daemon.client() as admin:
+        brief = make_token(admin, "brief", seconds=1)
+        write = begin(daemon.place(), "PUT", "/v1/regions/ram/registers/0x0", brief, b'{"value": 1}')
+        board.wait_for(lambda: admin.get("/v1/whoami", headers=brief).status == 401, "it expires")
+        assert write() == 401 and admin.region("ram").read(0) == 0
+
+
+def test_a_fenced_write_is_not_made_after_its_reservation(start_daemon):
+    daemon = start_daemon({"access": ALL, "devices": [board.sim("ram", "ram", size=0x10)]})
+    with daemon.client() as admin:
+        held = admin.ask("POST", "/v1/reservations", {"region": "ram"}).json["id"]
+        write = begin(daemon.place(), "PUT", "/v1/regions/ram/registers/0x0", {"Devreg-Reservation": held}, b'{"value": 1}')
+        admin.ask("DELETE", f"/v1/reservations/{held}").ok()
+        assert write() == 423 and admin.region("ram").read(0) == 0
+
+
+def test_what_waits_for_a_device_is_not_done_for_a_revoked_token(start_daemon):
+    daemon = start_daemon({"access": ALL, "devices": [board.sim("odd", "odd")]})
+    with daemon.client() as admin, concurrent.futures.ThreadPoolExecutor(8) as threads:
+        bob = make_token(admin, "bob")
+
+        def ask(method, path, body=None, headers=None):
+            with daemon.client() as client:
+                return client.ask(method, path, body, headers=headers).status
+
+        slow = [threads.submit(ask, "GET", "/v1/regions/odd/registers/0x18") for _ in range(5)]
+        time.sleep(0.1)
+        write = threads.submit(ask, "PUT", "/v1/regions/odd/registers/0x100", {"value": "0xdeadbeef"}, bob)
+        time.sleep(0.1)
+        admin.ask("DELETE", "/v1/tokens/bob").ok()
+        assert write.result() == 423 and [one.result() for one in slow] == [200] * 5
+        assert admin.region("odd").read(0x100) == 0
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "-x", "a b", "a:b", "", "x" * 65, "\u00e9"])
+def test_a_token_can_be_revoked_or_is_not_made(start_daemon, name):
+    with start_daemon({"access": ALL, "devices": [board.sim("ram", "ram", size=0x10)]}).client() as admin:
+        admin.ask("POST", "/v1/tokens", {"name": name}).problem(400, "malformed")

@@ -296,6 +296,8 @@ def test_open_address(tmp_path, settings, said):
                 assert "Bearer" in answer.problem(401, "unauthenticated")["detail"]
                 assert answer.headers["www-authenticate"] == 'Bearer realm="devreg"'
                 client.get("/nothing").problem(401, "unauthenticated")
+                client.get("/v1/whoami").problem(401, "unauthenticated")
+                client.get("/v1/access/explain?region=edu").problem(401, "unauthenticated")
                 client.put("/v1/regions/edu/registers/0x0", {"value": 1}).problem(401, "unauthenticated")
 
 
