@@ -3,6 +3,7 @@
  * a reference, so that none is freed under a session that still uses it. */
 #include "http/tls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <gnutls/x509.h>
 #include <stdlib.h>
@@ -175,6 +176,7 @@ static void warn(const struct tls *tls)
     time_t now = time(NULL);
     struct stat information;
 
+    assert(tls->current);
     if (stat(tls->settings->key, &information) == 0 && information.st_mode & S_IROTH)
         log_warning("tls.key: every user can read %s: chmod o-r", tls->settings->key);
     if (gnutls_x509_crt_get_expiration_time(tls->current->certificate) <= now)
