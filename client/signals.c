@@ -14,6 +14,17 @@ void signals_of_ending(sigset_t *ret_set)
     sigaddset(ret_set, SIGTERM);
     sigaddset(ret_set, SIGHUP);
     sigaddset(ret_set, SIGQUIT);
+    /* What batch systems warn with, and limits and timers end with. */
+    sigaddset(ret_set, SIGUSR1);
+    sigaddset(ret_set, SIGUSR2);
+    sigaddset(ret_set, SIGALRM);
+    sigaddset(ret_set, SIGVTALRM);
+    sigaddset(ret_set, SIGPROF);
+    sigaddset(ret_set, SIGXCPU);
+    sigaddset(ret_set, SIGXFSZ);
+    sigaddset(ret_set, SIGIO);
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+        sigaddset(ret_set, number);
 }
 
 int signals_open(struct signals *signals, const sigset_t *set, struct failure *failure)

@@ -12,10 +12,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/listen.h"
 #include "util/clock.h"
 
-/* A spare connection is there to be told something, not to wait. */
-enum { SPARE_SECONDS = 5 };
+enum {
+    /* A spare connection is there to be told something, not to wait. */
+    SPARE_SECONDS = 5,
+
+    STRANGERS_OF_ONE = 64,
+};
 
 static uint64_t round_us(const struct daemon *daemon)
 {
@@ -30,9 +35,54 @@ uint64_t connection_head_deadline(const struct daemon *daemon)
     return round_us(daemon) + (daemon->limits.idle_seconds + daemon->limits.request_seconds) * 1000000;
 }
 
-bool connections_have_room(const struct connections *connections)
+/* For a Unix socket's users, those that are nobody's do not count. */
+static uint64_t count_for(const struct connections *connections, bool local)
 {
-    return connections->count < connections->daemon->limits.connections + CONNECTIONS_SPARE;
+    return connections->count - (local ? connections->stranger_count : 0);
+}
+
+/* One address may not keep all others out by saying nothing. On this machine it is everybody's. */
+static bool has_too_many_strangers(const struct connections *connections, const struct sockaddr *address)
+{
+    struct peer peer = {0};
+    uint64_t count = 0;
+
+    peer_init_address(&peer, address);
+    for (const struct connection *other = connections->strangers; other; other = other->next_stranger)
+        count += memcmp(&other->peer.key, &peer.key, sizeof(peer.key)) == 0;
+    return count >= STRANGERS_OF_ONE;
+}
+
+bool connections_have_room(const struct connections *connections, const struct sockaddr *address)
+{
+    uint64_t limit = connections->daemon->limits.connections + CONNECTIONS_SPARE;
+
+    if (count_for(connections, !address) >= limit)
+        return false;
+    return !address || listen_is_loopback(address) || !has_too_many_strangers(connections, address);
+}
+
+static void set_stranger(struct connection *connection)
+{
+    struct connections *all = connection->all;
+
+    connection->next_stranger = all->strangers;
+    connection->stranger_link = &all->strangers;
+    if (connection->next_stranger)
+        connection->next_stranger->stranger_link = &connection->next_stranger;
+    all->strangers = connection;
+    all->stranger_count++;
+}
+
+static void forget_stranger(struct connection *connection)
+{
+    if (!connection->stranger_link)
+        return;
+    *connection->stranger_link = connection->next_stranger;
+    if (connection->next_stranger)
+        connection->next_stranger->stranger_link = connection->stranger_link;
+    connection->stranger_link = NULL;
+    connection->all->stranger_count--;
 }
 
 static int init_peer(struct connection *connection, bool local)
@@ -65,7 +115,9 @@ struct connection *connection_new(struct connections *connections, struct MHD_Co
     connection->entry.connection = connection;
     connection->entry.deadline_us = connection_head_deadline(daemon);
     connections->count++;
-    connection->spare = connections->count > daemon->limits.connections;
+    if (!local)
+        set_stranger(connection);
+    connection->spare = count_for(connections, local) > daemon->limits.connections;
     if (init_peer(connection, local) < 0) {
         connection_free(connection);
         return NULL;
@@ -101,6 +153,7 @@ void connection_free(struct connection *connection)
 {
     if (!connection)
         return;
+    forget_stranger(connection);
     forget_stalled(connection);
     sd_event_source_disable_unref(connection->source);
     disown(connection);
@@ -117,7 +170,7 @@ int connection_admit(struct connection *connection, struct error *error)
 
     if (!connection->spare)
         return 0;
-    if (all->count > all->daemon->limits.connections) {
+    if (count_for(all, !connection->stranger_link) > all->daemon->limits.connections) {
         all->daemon->counters.connections_refused++;
         return error_set(error, -EAGAIN,
                 "%" PRIu64 " connections are open, which is the limit of all together: close some, or try "
@@ -211,6 +264,7 @@ int connection_own(struct connection *connection, struct principal *principal, s
                     principal->name, limit);
     }
     disown(connection);
+    forget_stranger(connection);
     connection->owner = principal_ref(principal);
     principal->account->connections++;
     return 0;

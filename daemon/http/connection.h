@@ -19,6 +19,8 @@ struct connections {
     struct reaper *reaper;
     struct peers peers;
     uint64_t count;
+    uint64_t stranger_count;
+    struct connection *strangers; /* over the network, and nobody's yet */
     struct connection *stalled;
 };
 
@@ -44,11 +46,13 @@ struct connection {
     void *readable_owner;
     sd_event_source *source;
     bool parked;
-    struct connection *next_stalled, **stalled_link; /* link is NULL while it is not stalled */
+    struct connection *next_stranger, **stranger_link; /* link is NULL when it is none */
+    struct connection *next_stalled, **stalled_link;   /* link is NULL while it is not stalled */
 };
 
-/* Whether another may be accepted. */
-bool connections_have_room(const struct connections *connections);
+/* Whether another may be accepted: from this address, or NULL of a Unix socket, whose users connections that
+ * are nobody's can't keep out. */
+bool connections_have_room(const struct connections *connections, const struct sockaddr *address);
 
 /* When the head of the first request must have come, and of the next one. */
 uint64_t connection_head_deadline(const struct daemon *daemon);

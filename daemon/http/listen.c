@@ -39,11 +39,12 @@ union address {
     struct sockaddr_in6 v6;
 };
 
-static bool is_loopback(const union address *address)
+bool listen_is_loopback(const struct sockaddr *address)
 {
-    if (address->any.sa_family == AF_INET)
-        return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
-    return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    return address->sa_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
 static int parse_host(const char *host, bool bracketed, uint16_t port, union address *ret_address)
@@ -100,7 +101,7 @@ static int check_tls(const char *text, const union address *address, const struc
                 policy->has_certificate ? "tls.key"
                 : policy->has_key       ? "tls.certificate"
                                         : "tls.certificate and no tls.key");
-    if (policy->insecure || policy->authenticates || is_loopback(address))
+    if (policy->insecure || policy->authenticates || listen_is_loopback(&address->any))
         return 0;
     return error_set(error, -EPERM,
             "%s is not a loopback address, and nobody could say who they are there: set tls.client_ca for "
@@ -113,7 +114,7 @@ static int check_exposure(const char *text, const union address *address, const 
 {
     if (listen_is_tls(text))
         return check_tls(text, address, policy, error);
-    if (policy->insecure || is_loopback(address))
+    if (policy->insecure || listen_is_loopback(&address->any))
         return 0;
     return error_set(error, -EPERM,
             "%s is not a loopback address, and whoever is on the way could read and change all that goes "
@@ -184,7 +185,7 @@ static int open_address(const char *text, const struct listen_policy *policy, st
     if (getsockname(fd, &address.any, &size) < 0)
         return error_set(error, -errno, "%s: %s", text, strerror(errno));
     listener->tls = listen_is_tls(text);
-    listener->exposed = !is_loopback(&address);
+    listener->exposed = !listen_is_loopback(&address.any);
     write_name(&address, listener);
     listener->fd = take_fd(&fd);
     return 0;

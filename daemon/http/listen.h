@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "util/error.h"
 
@@ -30,6 +31,8 @@ struct listen_policy {
 
 /* Whether the text is a Unix socket's path rather than an address. */
 bool listen_is_path(const char *text);
+
+bool listen_is_loopback(const struct sockaddr *address);
 
 /* Whether the text is an address for TLS, "https://...". */
 bool listen_is_tls(const char *text);

@@ -120,9 +120,8 @@ static enum MHD_Result check_room(void *context, const struct sockaddr *address,
     struct endpoint *endpoint = context;
     struct server *server = endpoint->server;
 
-    (void)address;
     (void)size;
-    if (connections_have_room(&server->connections))
+    if (connections_have_room(&server->connections, endpoint->context.place.local ? NULL : address))
         return MHD_YES;
     server->daemon->counters.connections_refused++;
     return MHD_NO;

@@ -370,3 +370,17 @@ def test_pipelined_guesses(guesser):
     answers, _, rest = board.exchange(guesser.place("unix"), WRONG * 7 + OK, count=8)
     assert [answer.status for answer in answers] == [401] * 7 + [200] and rest == b""
     assert 0.28 < time.monotonic() - started < 1.5
+
+
+def test_strangers_keep_no_user_of_this_machine_out(start_daemon):
+    """Connections that are nobody's fill what there is for the network, not what there is for the Unix socket."""
+    daemon = start_daemon({"limits": {"connections": 8}, "devices": []})
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                stack.enter_context(daemon.place("tcp").connect())
+        for _ in range(8):
+            client = stack.enter_context(daemon.client())
+            client.get("/v1/status").ok()
+        with daemon.client() as one_more:
+            one_more.get("/v1/status").problem(503, "busy")

@@ -321,3 +321,12 @@ def test_large_transfers(start_daemon):
     request = b"GET /v1/regions/ram/data?offset=0&length=100000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     answers, _, rest = board.exchange(daemon.place("tls"), request * 20, count=20)
     assert [answer.body for answer in answers] == [octets[:100000]] * 20 and rest == b""
+
+
+@pytest.mark.parametrize("group, taken", [("ffdhe2048", False), ("ffdhe8192", False), ("X25519", True), ("P-256", True), ("P-384", True)])
+def test_the_client_can_not_choose_slow_arithmetic(start_daemon, group, taken):
+    daemon = start_daemon({"devices": DEVICES})
+    address = "{}:{}".format(*daemon.place("tls").address)
+    done = subprocess.run(["openssl", "s_client", "-connect", address, "-tls1_3", "-groups", group], input="Q\n",
+                          capture_output=True, text=True, timeout=board.ANSWER_S)
+    assert ("New, TLSv1.3" in done.stdout) is taken, done
