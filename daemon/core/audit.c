@@ -248,7 +248,8 @@ static void write_line(struct audit *audit, const struct audit_record *record, i
     audit->told = true;
     audit->text.size = 0;
     audit_text_line(&audit->text, record);
-    log_line(audit_text_priority(record), "audit: %.*s", (int)audit->text.size, audit->text.data);
+    /* Room is known by what waits here. */
+    log_line_waiting(audit_text_priority(record), "audit: %.*s", (int)audit->text.size, audit->text.data);
 }
 
 /* The next record says so. */
@@ -427,7 +428,7 @@ void audit_free(struct audit *audit, unsigned timeout_ms)
     if (!audit)
         return;
     if (!wait_until_ended(audit, timeout_ms)) {
-        /* It is in a write to standard error that does not return, and what it uses stays with it. */
+        /* It waits for a standard error that nobody reads, and what it uses stays with it. */
         pthread_detach(audit->thread);
         return;
     }

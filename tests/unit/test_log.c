@@ -2,9 +2,12 @@
 /* util/log.c: one line a call, whatever is in it. */
 #include "test.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -107,6 +110,110 @@ static void test_long(void **state)
     assert_int_equal(text[strlen(text) - 1], '\n');
 }
 
+/* A pipe or socket without room; returns how many octets are in it. */
+static size_t fill(int ends[2], bool is_socket)
+{
+    const char octets[4096] = {0};
+    size_t filled = 0;
+    ssize_t written;
+
+    if (is_socket)
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    else
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_true(fcntl(ends[1], F_SETFL, O_NONBLOCK) >= 0);
+    while ((written = write(ends[1], octets, sizeof(octets))) > 0 ||
+            (written = write(ends[1], octets, 1)) > 0)
+        filled += (size_t)written;
+    assert_true(fcntl(ends[1], F_SETFL, 0) >= 0);
+    return filled;
+}
+
+static void drain(int fd, size_t size)
+{
+    char octets[4096];
+
+    while (size > 0) {
+        ssize_t got = read(fd, octets, size < sizeof(octets) ? size : sizeof(octets));
+
+        assert_true(got > 0);
+        size -= (size_t)got;
+    }
+}
+
+static void check_unread(bool is_socket)
+{
+    _cleanup_close_ int saved = dup(STDERR_FILENO);
+    char text[8192];
+    size_t filled;
+    ssize_t size;
+    int ends[2];
+
+    filled = fill(ends, is_socket);
+    alarm(10); /* a write that waits waits for ever */
+    assert_true(saved >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    log_warning("one");
+    log_warning("two");
+    drain(ends[0], filled);
+    log_warning("three");
+    log_warning("four");
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    alarm(0);
+    size = read(ends[0], text, sizeof(text) - 1);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(size >= 0);
+    text[size] = 0;
+    assert_string_equal(
+            text, "devregd: 2 lines before this one could not be written\ndevregd: three\ndevregd: four\n");
+}
+
+/* Nobody reads standard error: the caller goes on. */
+static void test_unread(void **state)
+{
+    (void)state;
+    check_unread(false);
+    check_unread(true);
+}
+
+static void *write_waiting(void *argument)
+{
+    (void)argument;
+    log_line_waiting(LOG_WARNING, "it waited");
+    return NULL;
+}
+
+static void check_waiting(bool is_socket)
+{
+    _cleanup_close_ int saved = dup(STDERR_FILENO);
+    char text[8192];
+    pthread_t thread;
+    size_t filled;
+    ssize_t size;
+    int ends[2];
+
+    filled = fill(ends, is_socket);
+    assert_true(saved >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_waiting, NULL), 0);
+    usleep(100000);
+    drain(ends[0], filled);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    size = read(ends[0], text, sizeof(text) - 1);
+    close(ends[0]);
+    close(ends[1]);
+    test_that(size > 0, "it did not wait");
+    text[size] = 0;
+    assert_string_equal(text, "devregd: it waited\n");
+}
+
+static void test_waiting(void **state)
+{
+    (void)state;
+    check_waiting(false);
+    check_waiting(true);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -114,6 +221,8 @@ int main(void)
             cmocka_unit_test_setup(test_severity, with_journal),
             cmocka_unit_test_setup(test_forging, without_journal),
             cmocka_unit_test_setup(test_long, without_journal),
+            cmocka_unit_test_setup(test_unread, without_journal),
+            cmocka_unit_test_setup(test_waiting, without_journal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
