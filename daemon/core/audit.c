@@ -27,6 +27,9 @@
 #include "util/log.h"
 
 enum {
+    /* Refusals, which anybody can cause, use no more: what is changed needs room. */
+    REFUSALS = AUDIT_RECORDS / 2,
+
     /* Of all texts of a record, with their NULs. */
     TEXT_SIZE = 1440,
 
@@ -121,11 +124,13 @@ static void wake_thread(const struct audit *audit)
         return;
 }
 
-/* NULL when all are in use. */
-static struct slot *take_slot(struct audit *audit)
+/* NULL when there is none for this record. */
+static struct slot *take_slot(struct audit *audit, const struct audit_record *record)
 {
     struct slot *slot = audit->free;
 
+    if (record->result && strcmp(record->result, "refused") == 0 && atomic_load(&audit->used) >= REFUSALS)
+        return NULL;
     if (slot)
         audit->free = slot->next;
     else if (audit->fresh < AUDIT_RECORDS)
@@ -157,7 +162,7 @@ void audit_write(struct audit *audit, const struct audit_record *record)
     if (!audit)
         return;
     pthread_mutex_lock(&audit->lock);
-    slot = take_slot(audit);
+    slot = take_slot(audit, record);
     if (slot) {
         fill(slot, record);
         slot->lost_before = audit->lost;

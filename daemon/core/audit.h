@@ -79,5 +79,5 @@ void audit_free(struct audit *audit, unsigned timeout_ms);
 bool audit_has_room(const struct audit *audit, size_t requests);
 
 /* Takes a record; audit may be NULL. One for which there is no room is counted, and the number is written
- * with the next one. */
+ * with the next one. A refusal has room while less than half is used. */
 void audit_write(struct audit *audit, const struct audit_record *record);

@@ -314,6 +314,31 @@ static void test_stalled(void **state)
     assert_true(audit_has_room(audit, 1));
 }
 
+/* Whoever may do nothing can't use up the room without which nobody may. */
+static void test_refusals_leave_room(void **state)
+{
+    struct audit_record record = {
+            .principal = "anonymous", .action = "write", .result = "refused", .reason = "no"};
+    uint64_t refused = 0, lost = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        audit_write(audit, &record);
+    assert_true(audit_has_room(audit, AUDIT_RECORDS / 2 / AUDIT_REQUEST_RECORDS));
+    record.result = "ok";
+    for (unsigned i = 0; i < AUDIT_RECORDS / 2; i++)
+        audit_write(audit, &record);
+    assert_false(audit_has_room(audit, AUDIT_RECORDS / 4 / AUDIT_REQUEST_RECORDS));
+    for (unsigned changes = 0; changes < AUDIT_RECORDS / 2;
+            changes += !strcmp("ok", text_of("DEVREG_RESULT"))) {
+        receive();
+        refused += !strcmp(text_of("DEVREG_RESULT"), "refused");
+        if (strcmp(text_of("DEVREG_ACTION"), "audit.lost") == 0)
+            lost += strtoull(text_of("DEVREG_COUNT"), NULL, 10);
+    }
+    assert_int_equal(refused + lost, MANY);
+}
+
 static void *stop(void *context)
 {
     audit_free(context, 60000);
@@ -505,6 +530,7 @@ int main(void)
             TEST(test_long_texts),
             TEST(test_order),
             TEST(test_stalled),
+            TEST(test_refusals_leave_room),
             TEST(test_lost_at_the_end),
             TEST(test_free_beside_a_stalled_journal),
             TEST(test_no_journal),
