@@ -46,10 +46,6 @@ enum {
     FENCED = 1 << PERMISSION_READ | 1 << PERMISSION_WRITE | 1 << PERMISSION_INTERRUPT | 1 << PERMISSION_DMA
 };
 
-/* Requests that may be under way at once and each need a record; with more at once, some are only counted.
- */
-enum { AUDIT_ROOM = 1024 };
-
 bool call_may_list(const struct call *call, const struct region *region)
 {
     struct access_decision decision;
@@ -68,12 +64,12 @@ int call_admit(struct call *call, struct error *error)
         return error_set(error, -EKEYREJECTED, "%s has expired: ask for a new one", call->principal->name);
     if (permission != PERMISSION_NONE && !may(call, &region, &decision))
         return access_refuse(call->principal, permission, region, &decision, error);
-    /* Fail closed: what is not recorded is not done. */
-    if (strcmp(call->route->method, "GET") != 0 && daemon->audit &&
-            !audit_has_room(daemon->audit, AUDIT_ROOM))
-        return error_set(error, -EAGAIN,
-                "the journal takes no records, and nothing is changed without one: see 'systemctl status "
-                "systemd-journald' on the daemon's machine");
+    if (strcmp(call->route->method, "GET") != 0) {
+        int r = call_audit_room(call, error);
+
+        if (r < 0)
+            return r;
+    }
     if (!call->reservation || !(permission_bit(permission) & FENCED))
         return 0;
     return reservations_require(daemon->reservations, call->principal->name, call->reservation, error);

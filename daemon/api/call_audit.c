@@ -11,7 +11,28 @@
 #include "api/problem.h"
 #include "api/routes.h"
 
-enum { VALUES = 8 }; /* of a block, so many are written out */
+enum {
+    VALUES = 8, /* of a block, so many are written out */
+
+    /* Requests that may be under way at once and each need a record; with more at once, some are only
+     * counted. */
+    ROOM = 1024,
+};
+
+static bool has_room(const struct call *call)
+{
+    return !call->daemon->audit || audit_has_room(call->daemon->audit, ROOM);
+}
+
+int call_audit_room(const struct call *call, struct error *error)
+{
+    if (has_room(call))
+        return 0;
+    return error_set(error, -EAGAIN,
+            "the journal takes no records, and what must be recorded is not done without one: see "
+            "'systemctl "
+            "status systemd-journald' on the daemon's machine");
+}
 
 static bool is_refusal(int code)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api/call_audit.h"
 #include "core/admission.h"
 
 static int find_memory(struct call *call, struct error *error)
@@ -72,6 +73,9 @@ void place_run(struct call *call, int (*prepare)(struct call *call, struct error
     call->operation.principal = call->principal;
     call->operation.reservation = call->reservation;
     r = prepare(call, &error);
+    /* For changes call_admit() has asked, when it was not known yet what is read. */
+    if (r == 0 && call->operation.region->description->audit_reads)
+        r = call_audit_room(call, &error);
     if (r == 0) {
         call->started = true;
         r = admission_start(call->daemon, &call->operation, &call->blocking, &error);

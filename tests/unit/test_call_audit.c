@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* api/call_audit.c: what is recorded of calls, and what is not done without a record. */
+#include "api_fixture.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "api/call_audit.h"
+#include "util/cleanup.h"
+
+static struct api_fixture api;
+static int journal = -1;
+
+static int set_up(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct error error;
+
+    (void)state;
+    api_open(&api, true);
+    strcpy(address.sun_path, test_path(api.directory, "journal"));
+    journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(journal >= 0);
+    assert_int_equal(bind(journal, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(audit_new_at(address.sun_path, &api.daemon.audit, &error), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    audit_free(take_ptr(api.daemon.audit), 0);
+    closep(&journal);
+    journal = -1;
+    api_close(&api);
+    return 0;
+}
+
+/* Nobody reads the journal, so the ring stays full. */
+static void fill_audit(void)
+{
+    static const struct audit_record record = {.principal = "user:alice", .action = "write", .result = "ok"};
+
+    for (size_t i = 0; i < 2 * (size_t)AUDIT_RECORDS; i++)
+        audit_write(api.daemon.audit, &record);
+}
+
+static void test_no_room_for_a_change(void **state)
+{
+    static const struct route change = {.method = "PUT", .path = "/x"},
+                              look = {.method = "GET", .path = "/x"};
+    struct call call = {.daemon = &api.daemon, .route = &change};
+    struct error error;
+
+    (void)state;
+    assert_int_equal(call_admit(&call, &error), 0);
+    fill_audit();
+    check_error(call_admit(&call, &error), -EAGAIN, &error, "the journal takes no records");
+    call.route = &look;
+    assert_int_equal(call_admit(&call, &error), 0);
+}
+
+/* A read is no less to be recorded than a change where that was asked for. */
+static void test_no_room_for_a_read(void **state)
+{
+    (void)state;
+    api.regions[0].audit_reads = true;
+    api_expect(&api, "GET", API_REGISTER, "edu 0x0", "", NULL, 200, "0x010000ed");
+    fill_audit();
+    api_expect(&api, "GET", API_REGISTER, "edu 0x0", "", NULL, 503, "the journal takes no records");
+    api_expect(&api, "GET", API_DATA, "edu", "offset=0&length=4", NULL, 503, "the journal takes no records");
+    api_expect(&api, "GET", API_REGISTER, "odd 0x100", "width=8", NULL, 200, "0x00");
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    static const struct CMUnitTest tests[] = {
+            TEST(test_no_room_for_a_change),
+            TEST(test_no_room_for_a_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
