@@ -53,7 +53,7 @@ static bool reads(const struct call *call)
     return !call->route || strcmp(call->route->method, "GET") == 0;
 }
 
-/* What failed before anything was touched has changed nothing. */
+/* What the client got wrong has changed nothing; how far something came that failed here is not known. */
 static bool is_recorded(const struct call *call, const struct error *error)
 {
     if (error && is_refusal(error->code))
@@ -62,7 +62,21 @@ static bool is_recorded(const struct call *call, const struct error *error)
         return call->operation.region->description->audit_reads;
     if (reads(call))
         return false;
-    return !error || call->started;
+    return !error || call->started || problem_status(error->code) >= 500;
+}
+
+/* Whether it was not let start because there is no room for its record. Like any other refusal it takes no
+ * room from what is under way. */
+static bool had_no_room(const struct call *call, const struct error *error)
+{
+    return error->code == -EAGAIN && !call->started && !has_room(call);
+}
+
+static const char *result_of(const struct call *call, const struct error *error)
+{
+    if (!error)
+        return "ok";
+    return is_refusal(error->code) || had_no_room(call, error) ? "refused" : "failed";
 }
 
 static const char *format_value(uint64_t value, unsigned width, char *text, size_t size)
@@ -134,7 +148,7 @@ void call_audit(const struct call *call, const struct error *error)
         record.region = call->parameters[0];
     else if (!record.subject && call->route && strchr(call->route->path, '{'))
         record.subject = call->parameters[0];
-    record.result = !error ? "ok" : is_refusal(error->code) ? "refused" : "failed";
+    record.result = result_of(call, error);
     record.status = error ? problem_status(error->code) : call->status;
     record.reason = error ? error->message : call->reason;
     audit_write(call->daemon->audit, &record);

@@ -5,7 +5,7 @@
 #include "api/call.h"
 
 /* To be called once, when the call ends: error is NULL when it succeeded. Records what changed something,
- * was refused, or administers; and reads of regions that ask for it. */
+ * may have before it failed, was refused, or administers; and reads of regions that ask for it. */
 void call_audit(const struct call *call, const struct error *error);
 
 /* Fail closed: what is to be recorded, and can't be, is not done. Returns 0 or -EAGAIN. To be asked before

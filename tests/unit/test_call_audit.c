@@ -75,12 +75,76 @@ static void test_no_room_for_a_read(void **state)
     api_expect(&api, "GET", API_REGISTER, "odd 0x100", "width=8", NULL, 200, "0x00");
 }
 
+/* The fields of the next record; those that come from outside have their lengths before them. */
+static size_t receive(char record[4096])
+{
+    const struct timeval timeout = {.tv_sec = 30};
+    ssize_t size;
+
+    assert_int_equal(setsockopt(journal, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+    size = recv(journal, record, 4096, 0);
+    test_that(size > 0, "nothing was recorded");
+    return (size_t)size;
+}
+
+static void expect_record(const char *wanted)
+{
+    char record[4096];
+    size_t size = receive(record);
+
+    test_that(
+            memmem(record, size, wanted, strlen(wanted)), "'%s' is not in %.*s", wanted, (int)size, record);
+}
+
+/* How a call that has started nothing fails. */
+static void fail_call(const char *method, int code)
+{
+    const struct route route = {.method = method, .path = "/x", .action = "token.create"};
+    const struct error error = {code, "it went wrong"};
+    struct call call = {.daemon = &api.daemon, .route = &route, .subject = "ci", .running = true};
+
+    call_fail(&call, &error);
+    call_done(&call);
+}
+
+/* One whose end is not known may have done something: what the client got wrong has not. */
+static void test_failures(void **state)
+{
+    (void)state;
+    fail_call("GET", -EIO);
+    fail_call("POST", -EINVAL);
+    fail_call("POST", -EIO);
+    expect_record("token.create ci: failed: it went wrong");
+    fail_call("POST", -ENOMEM);
+    expect_record("token.create ci: failed: it went wrong");
+    fail_call("POST", -EPERM);
+    expect_record("token.create ci: refused: it went wrong");
+}
+
+/* What was not done for want of room is not to take the room of what is under way. */
+static void test_failures_leave_room(void **state)
+{
+    struct audit_record record = {.principal = "user:alice", .action = "write", .result = "ok"};
+    size_t room = AUDIT_RECORDS;
+
+    (void)state;
+    while (audit_has_room(api.daemon.audit, 1024))
+        audit_write(api.daemon.audit, &record);
+    for (unsigned i = 0; i < AUDIT_RECORDS; i++)
+        fail_call("POST", -EAGAIN);
+    while (!audit_has_room(api.daemon.audit, room))
+        room--;
+    test_that(room > 900, "room for %zu requests is left of 1024", room);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
             TEST(test_no_room_for_a_change),
             TEST(test_no_room_for_a_read),
+            TEST(test_failures),
+            TEST(test_failures_leave_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
