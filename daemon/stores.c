@@ -103,7 +103,8 @@ static int open_reservations(struct stores *stores, struct error *error)
             .unclaimed_us = RESERVATION_UNCLAIMED_US};
     const struct reservation_callbacks callbacks = {
             .ended = handle_ended, .granted = handle_granted, .changed = handle_changed, .context = stores};
-    int r = safe_state_new(daemon->dispatch, handle_safe_write, stores, &stores->safe_state);
+    int r = safe_state_new(
+            daemon->dispatch, &daemon->accounts, handle_safe_write, stores, &stores->safe_state);
 
     if (r >= 0)
         r = reservations_new(daemon->event, &daemon->accounts, &limits, &callbacks, &daemon->reservations);

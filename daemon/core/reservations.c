@@ -374,9 +374,16 @@ static int refuse_conflict(const struct reservation *wanted, const struct reserv
             wanted->target, blocking->holder, blocking->target, reservation_seconds_left(blocking));
 }
 
-static int check_limits(
-        const struct reservations *reservations, const struct account *account, struct error *error)
+static int check_limits(const struct reservations *reservations, const struct account *account,
+        const struct reservation_wish *wish, struct error *error)
 {
+    if (wish->safe_write_count > 0 &&
+            account->safe_writes + wish->safe_write_count > RESERVATION_SAFE_WRITES_PENDING)
+        return error_set(error, -EDQUOT,
+                "%s has %" PRIu64
+                " safe-state writes that are still to be made, and with these it would be more than %d: try "
+                "again when the devices have made them, or without \"safe_state\"",
+                account->name, account->safe_writes, RESERVATION_SAFE_WRITES_PENDING);
     if (account->reservations >= reservations->limits.per_account)
         return error_set(error, -EDQUOT,
                 "%s has %" PRIu64 " reservations, held and waiting, which is the most: release one",
@@ -430,7 +437,7 @@ int reservations_take(struct reservations *reservations, const struct reservatio
     account = accounts_get(reservations->accounts, wish->holder);
     if (!account)
         return error_set(error, -ENOMEM, "out of memory: try again");
-    r = check_limits(reservations, account, error);
+    r = check_limits(reservations, account, wish, error);
     if (r < 0) {
         accounts_put(reservations->accounts, account);
         return r;

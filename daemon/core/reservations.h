@@ -20,7 +20,8 @@ enum {
     RESERVATION_ID_SIZE = 24, /* "r-" and hexadecimal digits, never used twice */
     RESERVATION_TEXT = 256,   /* octets of a note, a contact, a reason, with the NUL */
     RESERVATION_TARGET = 160,
-    RESERVATION_SAFE_WRITES = 64,            /* of one reservation, at most */
+    RESERVATION_SAFE_WRITES = 16,            /* of one reservation, at most */
+    RESERVATION_SAFE_WRITES_PENDING = 64,    /* an account with more to be made can't add to them */
     RESERVATION_SECONDS_MOST = 24 * 60 * 60, /* what taking or renewing can give */
 };
 
@@ -133,7 +134,7 @@ struct reservation_wish {
 /* Takes a reservation, or a place in the queue: its state says which. A takeover goes before those that
  * wait. Returns 0 or
  *   -EUSERS  reserved by another, or another waits for it already; *ret_blocking says which
- *   -EDQUOT  its holder has too many
+ *   -EDQUOT  its holder has too many, or too many safe writes still to be made
  *   -EAGAIN  there are too many in all */
 int reservations_take(struct reservations *reservations, const struct reservation_wish *wish,
         struct reservation **ret_reservation, const struct reservation **ret_blocking, struct error *error);

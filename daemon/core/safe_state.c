@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Each write is on its own from when it was submitted: in a list, so that those of devices that never come
- * back can be freed at the end. */
+/* The writes of a reservation are one batch from when they were submitted: in a list, so that those of
+ * devices that never come back can be freed at the end. */
 #include "core/safe_state.h"
 
 #include <errno.h>
@@ -13,19 +13,27 @@
 struct job {
     struct operation operation;
     uint64_t value; /* in the region's order of octets */
-    char reservation[RESERVATION_ID_SIZE];
+    struct batch *batch;
+};
+
+struct batch {
     struct safe_state *owner;
-    struct job *next, **link;
+    struct batch *next, **link;
+    struct account *account;
+    char reservation[RESERVATION_ID_SIZE];
+    size_t left; /* jobs that are not done */
+    struct job jobs[];
 };
 
 struct safe_state {
     struct dispatch *dispatch;
+    struct accounts *accounts;
     void (*report)(const struct operation *operation, const char *reservation, void *context);
     void *context;
-    struct job *jobs;
+    struct batch *batches;
 };
 
-int safe_state_new(struct dispatch *dispatch,
+int safe_state_new(struct dispatch *dispatch, struct accounts *accounts,
         void (*report)(const struct operation *operation, const char *reservation, void *context),
         void *context, struct safe_state **ret_safe_state)
 {
@@ -34,36 +42,66 @@ int safe_state_new(struct dispatch *dispatch,
     if (!safe_state)
         return -ENOMEM;
     safe_state->dispatch = dispatch;
+    safe_state->accounts = accounts;
     safe_state->report = report;
     safe_state->context = context;
     *ret_safe_state = safe_state;
     return 0;
 }
 
-static void job_free(struct job *job)
+static struct batch *batch_new(struct safe_state *safe_state, const struct reservation *reservation)
 {
-    *job->link = job->next;
-    if (job->next)
-        job->next->link = job->link;
-    free(job);
+    size_t count = reservation->safe_write_count;
+    struct batch *batch = calloc(1, sizeof(*batch) + count * sizeof(batch->jobs[0]));
+
+    if (!batch)
+        return NULL;
+    batch->account = accounts_get(safe_state->accounts, reservation->holder);
+    if (!batch->account) {
+        free(batch);
+        return NULL;
+    }
+    snprintf(batch->reservation, sizeof(batch->reservation), "%s", reservation->id);
+    batch->owner = safe_state;
+    batch->left = count;
+    batch->account->safe_writes += count;
+    batch->link = &safe_state->batches;
+    batch->next = safe_state->batches;
+    if (batch->next)
+        batch->next->link = &batch->next;
+    safe_state->batches = batch;
+    return batch;
+}
+
+static void batch_free(struct batch *batch)
+{
+    *batch->link = batch->next;
+    if (batch->next)
+        batch->next->link = batch->link;
+    batch->account->safe_writes -= batch->left;
+    accounts_put(batch->owner->accounts, batch->account);
+    free(batch);
 }
 
 void safe_state_free(struct safe_state *safe_state)
 {
     if (!safe_state)
         return;
-    while (safe_state->jobs)
-        job_free(safe_state->jobs);
+    while (safe_state->batches)
+        batch_free(safe_state->batches);
     free(safe_state);
 }
 
 static void completed(struct operation *operation)
 {
-    struct job *job = container_of(operation, struct job, operation);
-    struct safe_state *safe_state = job->owner;
+    struct batch *batch = container_of(operation, struct job, operation)->batch;
+    struct safe_state *safe_state = batch->owner;
 
-    safe_state->report(operation, job->reservation, safe_state->context);
-    job_free(job);
+    safe_state->report(operation, batch->reservation, safe_state->context);
+    batch->left--;
+    batch->account->safe_writes--;
+    if (batch->left == 0)
+        batch_free(batch);
 }
 
 static void fill(struct operation *operation, const struct safe_write *write, void *value)
@@ -75,51 +113,47 @@ static void fill(struct operation *operation, const struct safe_write *write, vo
     operation_set_value(operation, 0, write->value);
 }
 
-static struct job *job_new(struct safe_state *safe_state, const char *reservation)
+static void submit(struct batch *batch, struct job *job, const struct safe_write *write)
 {
-    struct job *job = calloc(1, sizeof(*job));
-
-    if (!job)
-        return NULL;
-    snprintf(job->reservation, sizeof(job->reservation), "%s", reservation);
-    job->owner = safe_state;
-    job->operation.work.own = true;
-    job->operation.completed = completed;
-    job->link = &safe_state->jobs;
-    job->next = safe_state->jobs;
-    if (job->next)
-        job->next->link = &job->next;
-    safe_state->jobs = job;
-    return job;
-}
-
-static void run(struct safe_state *safe_state, const struct safe_write *write, const char *reservation)
-{
-    struct job *job = job_new(safe_state, reservation);
-    struct operation *operation, without_memory = {0};
-    uint64_t value;
+    struct dispatch *dispatch = batch->owner->dispatch;
+    struct operation *operation = &job->operation;
     int r;
 
-    if (!job) {
-        fill(&without_memory, write, &value);
-        without_memory.result = error_set(&without_memory.error, -ENOMEM, "out of memory");
-        safe_state->report(&without_memory, reservation, safe_state->context);
-        return;
-    }
-    operation = &job->operation;
+    job->batch = batch;
+    operation->work.own = true;
+    operation->completed = completed;
     fill(operation, write, &job->value);
     r = operation_prepare(
-            safe_state->dispatch, operation->region, OPERATION_WRITE, &operation->access, &operation->error);
+            dispatch, operation->region, OPERATION_WRITE, &operation->access, &operation->error);
     if (r == 0)
-        r = operation_start(safe_state->dispatch, operation, &operation->error);
+        r = operation_start(dispatch, operation, &operation->error);
     if (r < 0) {
         operation->result = r;
         completed(operation);
     }
 }
 
+static void report_without_memory(
+        const struct safe_state *safe_state, const struct safe_write *write, const char *reservation)
+{
+    struct operation operation = {0};
+    uint64_t value;
+
+    fill(&operation, write, &value);
+    operation.result = error_set(&operation.error, -ENOMEM, "out of memory");
+    safe_state->report(&operation, reservation, safe_state->context);
+}
+
 void safe_state_run(struct safe_state *safe_state, const struct reservation *reservation)
 {
-    for (size_t i = 0; reservation->granted && i < reservation->safe_write_count; i++)
-        run(safe_state, &reservation->safe_writes[i], reservation->id);
+    size_t count = reservation->granted ? reservation->safe_write_count : 0;
+    struct batch *batch = count > 0 ? batch_new(safe_state, reservation) : NULL;
+
+    /* The batch is freed with the last of them. */
+    for (size_t i = 0; i < count; i++) {
+        if (batch)
+            submit(batch, &batch->jobs[i], &reservation->safe_writes[i]);
+        else
+            report_without_memory(safe_state, &reservation->safe_writes[i], reservation->id);
+    }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The writes that make hardware safe when a reservation ends, whoever asks for what meanwhile. They are
  * submitted at once: work on a device is done in the order in which it was submitted, so they are made
- * before any access of the next holder, and in their own order. */
+ * before any access of the next holder, and in their own order. No limit of queue or time holds for them, so
+ * they are counted in their holder's account until they are made. */
 #pragma once
 
 #include "core/dispatch.h"
@@ -11,8 +12,9 @@
 struct safe_state;
 
 /* report is called on the loop for each write with how it went, also when it could not be tried: the
- * operation has the region, the access, one value, the result and its error. */
-int safe_state_new(struct dispatch *dispatch,
+ * operation has the region, the access, one value, the result and its error. The accounts must outlive it.
+ */
+int safe_state_new(struct dispatch *dispatch, struct accounts *accounts,
         void (*report)(const struct operation *operation, const char *reservation, void *context),
         void *context, struct safe_state **ret_safe_state);
 

@@ -293,6 +293,22 @@ def test_safe_state(people, trace, how):
 
 
 @pytest.mark.sim
+def test_safe_state_in_a_loop(people):
+    """Taking and releasing again and again does not keep a slow device busy for hours."""
+    alice = people("alice")
+    writes = [{"offset": hex(SLOW), "value": 0}] * 16
+    alice.reserve(safe_state=writes + writes[:1]).problem(413, "too-large")
+    for _ in range(5):
+        answer = alice.reserve(safe_state=writes)
+        if answer.status != 201:
+            break
+        alice.release(answer.json["id"]).ok()
+    assert "safe-state writes" in answer.problem(429, "over-limit")["detail"]
+    alice.release(alice.take()["id"]).ok()
+    board.wait_for(lambda: alice.reserve(safe_state=writes).status == 201, "the device has made them", 20)
+
+
+@pytest.mark.sim
 def test_revoked_token(people):
     alice, bob, root = people("alice"), people("bob"), people("root")
     alice.take()

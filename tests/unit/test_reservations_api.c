@@ -296,6 +296,30 @@ static void test_permissions(void **state)
             "]");
 }
 
+/* A device that does not make them in time keeps its holder from adding to them. */
+static void test_safe_writes_are_bounded(void **state)
+{
+    static const char *const with = "{\"region\":\"edu\",\"safe_state\":[{\"offset\":4,\"value\":1}]}";
+    struct account *account = fixture.principals[ALICE]->account;
+    char body[2000] = "{\"region\":\"edu\",\"safe_state\":[";
+
+    (void)state;
+    for (size_t i = 0; i < 17; i++)
+        strcat(body, i ? ",{\"offset\":4,\"value\":1}" : "{\"offset\":4,\"value\":1}");
+    strcat(body, "]}");
+    expect(ALICE, "POST", "", "", body, 413, "more than 16 writes");
+    account->safe_writes = 64;
+    expect(ALICE, "POST", "", "", with, 429,
+            "user:alice has 64 safe-state writes that are still to be made");
+    expect(BOB, "POST", "", "", with, 201, "held");
+    expect(BOB, "DELETE", fixture.id, "", NULL, 200, "released");
+    expect(ALICE, "POST", "", "", "{\"region\":\"edu\"}", 201, "held");
+    expect(ALICE, "DELETE", fixture.id, "", NULL, 200, "released");
+    account->safe_writes = 63;
+    expect(ALICE, "POST", "", "", with, 201, "held");
+    account->safe_writes = 0;
+}
+
 /* What may not be listed is not there. */
 static void test_not_to_be_seen(void **state)
 {
@@ -485,6 +509,7 @@ int main(void)
             test(test_malformed),
             test(test_texts_are_bounded),
             test(test_permissions),
+            test(test_safe_writes_are_bounded),
             test(test_not_to_be_seen),
             test(test_queue_and_takeover),
             cmocka_unit_test_setup_teardown(test_absent, set_up_without_ram, tear_down),

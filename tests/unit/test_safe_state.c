@@ -15,6 +15,8 @@ enum { REPORTS = 8 };
 static struct {
     sd_event *event;
     struct dispatch *dispatch;
+    struct accounts accounts;
+    struct account *account;
     struct safe_state *safe_state;
     struct fault fault;
     struct device device;
@@ -53,8 +55,12 @@ static int set_up_with(uint64_t timeout_us)
     fault_device(&fixture.fault, &fault_backend, &fixture.device);
     assert_true(sd_event_new(&fixture.event) >= 0);
     assert_int_equal(dispatch_new(fixture.event, &limits, ignore_presence, NULL, &fixture.dispatch), 0);
-    assert_int_equal(safe_state_new(fixture.dispatch, report, &fixture, &fixture.safe_state), 0);
+    assert_int_equal(
+            safe_state_new(fixture.dispatch, &fixture.accounts, report, &fixture, &fixture.safe_state), 0);
+    fixture.account = accounts_get(&fixture.accounts, "user:alice");
+    assert_non_null(fixture.account);
     strcpy(fixture.reservation.id, "r-1");
+    strcpy(fixture.reservation.holder, "user:alice");
     for (size_t i = 0; i < 3; i++)
         fixture.writes[i] = (struct safe_write){&fixture.device.regions[0], 8 * (3 - i), 4, 0x11 * (i + 1)};
     fixture.reservation.safe_writes = fixture.writes;
@@ -80,6 +86,9 @@ static int tear_down(void **state)
     (void)state;
     assert_true(dispatch_stop(&fixture.device, 60000));
     safe_state_free(fixture.safe_state);
+    assert_int_equal(fixture.account->safe_writes, 0);
+    accounts_put(&fixture.accounts, fixture.account);
+    assert_null(fixture.accounts.first);
     dispatch_free(fixture.dispatch);
     device_done(&fixture.device);
     sd_event_unref(fixture.event);
@@ -192,6 +201,27 @@ static void test_before_the_next_holder(void **state)
     assert_int_equal(fixture.fault.memory[0x10], 0x22);
 }
 
+/* Each one counts for its holder until it is made, on the device that it is for. */
+static void test_counted(void **state)
+{
+    uint32_t value;
+    struct operation before = {.kind = OPERATION_READ, .access = {.width = 4, .count = 1}};
+
+    (void)state;
+    atomic_store(&fixture.fault.blocking, true);
+    start(&before, &value);
+    sem_wait(&fixture.fault.entered);
+    safe_state_run(fixture.safe_state, &fixture.reservation);
+    safe_state_run(fixture.safe_state, &fixture.reservation);
+    assert_int_equal(fixture.account->safe_writes, 6);
+    atomic_store(&fixture.fault.blocking, false);
+    sem_post(&fixture.fault.gate);
+    wait_for(&fixture.reported, 4);
+    assert_int_equal(fixture.account->safe_writes, 6 - fixture.reported);
+    wait_for(&fixture.reported, 6);
+    assert_int_equal(fixture.account->safe_writes, 0);
+}
+
 /* What has not been made when the daemon ends is freed. */
 static void test_end_of_the_daemon(void **state)
 {
@@ -217,6 +247,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_failure_stops_none, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_before_the_next_holder, set_up_hurried, tear_down),
+            cmocka_unit_test_setup_teardown(test_counted, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_end_of_the_daemon, set_up, tear_down),
     };
 
