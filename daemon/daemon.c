@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Brings everything up in order, runs the loop, and takes everything down: first no new connections, then
- * the requests that are under way, then the devices. */
+ * the requests that are under way and the writes of safe states, then the devices. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,8 +25,9 @@
 enum {
     LISTENING_LIMIT = 64,
 
-    /* After a signal, requests are answered for so long; then those that wait for a device are refused and
-     * slow clients cut off. A device access that has not returned after the second time is left behind. */
+    /* After a signal, requests are answered and hardware is made safe for so long; then what waits for a
+     * device is given up and slow clients are cut off. A device access that has not returned after the
+     * second time is left behind. */
     DRAIN_US = 3000000,
     STUCK_US = 3000000,
 
@@ -82,12 +83,21 @@ static int cancel_device(struct run *run, struct device *device)
     return 0;
 }
 
+static bool is_idle(const struct run *run)
+{
+    return server_active(run->server) == 0 && stores_pending(&run->stores) == 0;
+}
+
 static int handle_drain_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct run *run = userdata;
 
     if (run->refusing)
         return sd_event_exit(run->daemon.event, 0);
+    if (stores_pending(&run->stores) > 0)
+        log_error("hardware may not be safe: the time to stop is over, and %zu safe-state writes of "
+                  "reservations that have ended are left",
+                stores_pending(&run->stores));
     run->refusing = true;
     for_each_device(run, cancel_device);
     server_cut(run->server);
@@ -101,7 +111,7 @@ static int handle_round(sd_event_source *source, void *userdata)
     struct run *run = userdata;
 
     (void)source;
-    return server_active(run->server) == 0 ? sd_event_exit(run->daemon.event, 0) : 0;
+    return is_idle(run) ? sd_event_exit(run->daemon.event, 0) : 0;
 }
 
 static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -113,13 +123,13 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
     (void)source;
     if (run->daemon.draining)
         return 0;
-    log_info("stopping on %s, %zu requests under way", strsignal((int)info->ssi_signo),
-            server_active(run->server));
+    log_info("stopping on %s, %zu requests and %zu safe-state writes under way",
+            strsignal((int)info->ssi_signo), server_active(run->server), stores_pending(&run->stores));
     run->daemon.draining = true;
     sd_notify(false, "STOPPING=1");
     server_quiesce(run->server);
     stores_quiesce(&run->stores);
-    if (server_active(run->server) == 0)
+    if (is_idle(run))
         return sd_event_exit(event, 0);
     r = sd_event_add_time(
             event, NULL, CLOCK_MONOTONIC, clock_now_us() + DRAIN_US, 0, handle_drain_timer, run);

@@ -144,6 +144,11 @@ void stores_quiesce(struct stores *stores)
     audit_reader_cancel(stores->daemon->audit_reader);
 }
 
+size_t stores_pending(const struct stores *stores)
+{
+    return safe_state_pending(stores->safe_state);
+}
+
 void stores_save(struct stores *stores)
 {
     if (!stores->daemon)

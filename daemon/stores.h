@@ -28,6 +28,9 @@ int stores_open(struct stores *stores, struct daemon *daemon, const struct optio
 /* Answers what waits for something to happen: the daemon stops. */
 void stores_quiesce(struct stores *stores);
 
+/* How many writes of safe states are still to be made: what the daemon waits for before it stops. */
+size_t stores_pending(const struct stores *stores);
+
 /* Saves and records what is not yet, when the process is to end without stores_close(). */
 void stores_save(struct stores *stores);
 

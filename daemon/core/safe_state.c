@@ -157,3 +157,12 @@ void safe_state_run(struct safe_state *safe_state, const struct reservation *res
             report_without_memory(safe_state, &reservation->safe_writes[i], reservation->id);
     }
 }
+
+size_t safe_state_pending(const struct safe_state *safe_state)
+{
+    size_t pending = 0;
+
+    for (const struct batch *batch = safe_state ? safe_state->batches : NULL; batch; batch = batch->next)
+        pending += batch->left;
+    return pending;
+}

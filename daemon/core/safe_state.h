@@ -25,3 +25,6 @@ void safe_state_free(struct safe_state *safe_state);
  * device that is absent now fails it; one that is stuck in an access makes it when it comes back. The
  * reservation need not outlive this. */
 void safe_state_run(struct safe_state *safe_state, const struct reservation *reservation);
+
+/* How many writes are still to be made. */
+size_t safe_state_pending(const struct safe_state *safe_state);

@@ -214,12 +214,14 @@ static void test_counted(void **state)
     safe_state_run(fixture.safe_state, &fixture.reservation);
     safe_state_run(fixture.safe_state, &fixture.reservation);
     assert_int_equal(fixture.account->safe_writes, 6);
+    assert_int_equal(safe_state_pending(fixture.safe_state), 6);
     atomic_store(&fixture.fault.blocking, false);
     sem_post(&fixture.fault.gate);
     wait_for(&fixture.reported, 4);
     assert_int_equal(fixture.account->safe_writes, 6 - fixture.reported);
     wait_for(&fixture.reported, 6);
     assert_int_equal(fixture.account->safe_writes, 0);
+    assert_int_equal(safe_state_pending(fixture.safe_state), 0);
 }
 
 /* What has not been made when the daemon ends is freed. */
