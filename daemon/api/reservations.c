@@ -319,6 +319,22 @@ static int parse_renewal(const struct call *call, uint64_t *ret_duration_us, str
     return r < 0 ? r : reservations_seconds(json_object_get(body, "seconds"), ret_duration_us, error);
 }
 
+int reservations_check(const struct call *call, const struct reservation_window *windows,
+        size_t window_count, enum permission permission, struct error *error)
+{
+    const struct daemon *daemon = call->daemon;
+    struct access_decision decision;
+
+    for (size_t i = 0; i < window_count; i++) {
+        const struct reservation_window *window = &windows[i];
+
+        if (!access_may_range(daemon->access, daemon->inventory, call->principal, permission, window->region,
+                    window->first, reservations_last(window), &decision))
+            return access_refuse(call->principal, permission, window->region, &decision, error);
+    }
+    return 0;
+}
+
 void reservations_put(struct call *call)
 {
     struct reservation *reservation = NULL;
@@ -336,17 +352,10 @@ void reservations_put(struct call *call)
 
 static bool is_admin_of(const struct call *call, const struct reservation *reservation)
 {
-    const struct daemon *daemon = call->daemon;
-    struct access_decision decision;
+    struct error error;
 
-    for (size_t i = 0; i < reservation->window_count; i++) {
-        const struct reservation_window *window = &reservation->windows[i];
-
-        if (!access_may_range(daemon->access, daemon->inventory, call->principal, PERMISSION_ADMIN,
-                    window->region, window->first, reservations_last(window), &decision))
-            return false;
-    }
-    return true;
+    return reservations_check(
+                   call, reservation->windows, reservation->window_count, PERMISSION_ADMIN, &error) == 0;
 }
 
 void reservations_delete(struct call *call)

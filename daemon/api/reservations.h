@@ -13,5 +13,10 @@ void reservations_answer(struct call *call, struct reservation *reservation, uns
 /* Reads "seconds": leaves the time alone when it is NULL. Returns 0 or -EINVAL. */
 int reservations_seconds(const json_t *value, uint64_t *ret_duration_us, struct error *error);
 
+/* Whether the principal has the permission on all octets of all windows. Returns 0, -EPERM or
+ * -EKEYREJECTED. */
+int reservations_check(const struct call *call, const struct reservation_window *windows,
+        size_t window_count, enum permission permission, struct error *error);
+
 /* The last octet of the window as far as it is known. */
 uint64_t reservations_last(const struct reservation_window *window);

@@ -207,17 +207,23 @@ static int take_target(struct call *call, struct demand *demand, struct error *e
 static int check_windows(const struct call *call, const struct demand *demand, enum permission permission,
         struct error *error)
 {
-    const struct daemon *daemon = call->daemon;
-    struct access_decision decision;
+    return reservations_check(call, demand->windows, demand->wish.window_count, permission, error);
+}
 
-    for (size_t i = 0; i < demand->wish.window_count; i++) {
-        const struct reservation_window *window = &demand->windows[i];
+/* A takeover ends others' reservations as a whole: it is for who may release them. */
+static int check_takeover(const struct call *call, const struct demand *demand, struct error *error)
+{
+    const struct reservation *r = reservations_first(call->daemon->reservations, RESERVATION_HELD);
+    int checked = check_windows(call, demand, PERMISSION_ADMIN, error);
 
-        if (!access_may_range(daemon->access, daemon->inventory, call->principal, permission, window->region,
-                    window->first, reservations_last(window), &decision))
-            return access_refuse(call->principal, permission, window->region, &decision, error);
+    for (; r && checked == 0; r = r->next) {
+        if (!reservation_is_in_the_way(r, &demand->wish) || strcmp(r->holder, call->principal->name) == 0)
+            continue;
+        checked = reservations_check(call, r->windows, r->window_count, PERMISSION_ADMIN, error);
+        if (checked < 0)
+            error_prefix(error, "this would end %s's reservation of %s", r->holder, r->target);
     }
-    return 0;
+    return checked;
 }
 
 /* Safe-state writes */
@@ -349,7 +355,7 @@ static int read_demand(struct call *call, struct demand *demand, struct error *e
     if (r == 0)
         r = check_windows(call, demand, PERMISSION_RESERVE, error);
     if (r == 0 && demand->wish.takeover)
-        r = check_windows(call, demand, PERMISSION_ADMIN, error);
+        r = check_takeover(call, demand, error);
     return r == 0 ? take_safe_writes(call, demand, error) : r;
 }
 

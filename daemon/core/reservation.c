@@ -91,17 +91,28 @@ static bool have_common(const struct reservation_window *a, const struct reserva
     return reservation_window_in(a, b->region, &first, &last) && first <= b->last && b->first <= last;
 }
 
-bool reservation_conflicts(const struct reservation *reservation, const struct reservation *other)
+static bool shares_windows(
+        const struct reservation *reservation, const struct reservation_window *windows, size_t count)
 {
-    if (!reservation->exclusive && !other->exclusive)
-        return false;
     for (size_t i = 0; i < reservation->window_count; i++) {
-        for (size_t k = 0; k < other->window_count; k++) {
-            if (have_common(&reservation->windows[i], &other->windows[k]))
+        for (size_t k = 0; k < count; k++) {
+            if (have_common(&reservation->windows[i], &windows[k]))
                 return true;
         }
     }
     return false;
+}
+
+bool reservation_conflicts(const struct reservation *reservation, const struct reservation *other)
+{
+    return (reservation->exclusive || other->exclusive) &&
+           shares_windows(reservation, other->windows, other->window_count);
+}
+
+bool reservation_is_in_the_way(const struct reservation *reservation, const struct reservation_wish *wish)
+{
+    return (reservation->exclusive || wish->exclusive) &&
+           shares_windows(reservation, wish->windows, wish->window_count);
 }
 
 uint64_t reservation_seconds_left(const struct reservation *reservation)

@@ -202,6 +202,9 @@ struct reservation *reservations_find(const struct reservations *reservations, c
 const struct reservation_window *reservation_find_window(
         const struct reservation *reservation, const struct region *region);
 
+/* Whether it can't be held beside what is wished: a takeover ends it. */
+bool reservation_is_in_the_way(const struct reservation *reservation, const struct reservation_wish *wish);
+
 /* Rounded up; 0 for one that is not held. */
 uint64_t reservation_seconds_left(const struct reservation *reservation);
 

@@ -11,7 +11,7 @@
 #define LIST "/v1/reservations"
 #define ONE  "/v1/reservations/{id}"
 
-enum { ALICE, BOB, ADMIN, GUEST, PRINCIPALS };
+enum { ALICE, BOB, ADMIN, GUEST, KEEPER, PRINCIPALS };
 
 static struct {
     struct api_fixture api;
@@ -21,11 +21,12 @@ static struct {
     unsigned answered;
 } fixture;
 
-/* alice and bob may do everything but administer; guest may list and reserve edu, and write one of its
- * registers. */
+/* alice and bob may do everything but administer; keeper administers edu alone; guest may list and reserve
+ * edu, and write one of its registers. */
 static struct access_subject users[] = {
         {SUBJECT_USER, (char *)"alice", false, 0}, {SUBJECT_USER, (char *)"bob", false, 0}};
 static struct access_subject admin[] = {{SUBJECT_USER, (char *)"root", false, 0}};
+static struct access_subject keeper[] = {{SUBJECT_USER, (char *)"keeper", false, 0}};
 static struct access_subject guest[] = {{SUBJECT_USER, (char *)"guest", false, 0}};
 static char *only_edu[] = {(char *)"edu", NULL};
 static struct access_range upper_half[] = {{0x80, 0xfffff}};
@@ -36,6 +37,11 @@ static struct access_rule rules[] = {
                 .subject_count = 2,
                 .permissions = PERMISSIONS_ALL & ~(1 << PERMISSION_ADMIN)},
         {.name = (char *)"admin", .subjects = admin, .subject_count = 1, .permissions = PERMISSIONS_ALL},
+        {.name = (char *)"keeper",
+                .subjects = keeper,
+                .subject_count = 1,
+                .permissions = PERMISSIONS_ALL,
+                .regions = only_edu},
         {.name = (char *)"guest",
                 .subjects = guest,
                 .subject_count = 1,
@@ -61,7 +67,7 @@ static const struct access_rules access_of_test = {.rules = rules, .count = ELEM
 
 static int set_up_with(bool with_ram)
 {
-    static const char *const names[PRINCIPALS] = {"alice", "bob", "root", "guest"};
+    static const char *const names[PRINCIPALS] = {"alice", "bob", "root", "guest", "keeper"};
     static const struct reservation_limits limits = {8, 4, RESERVATION_UNCLAIMED_US};
     static const struct reservation_callbacks callbacks = {0};
     struct daemon *daemon = &fixture.api.daemon;
@@ -320,6 +326,34 @@ static void test_safe_writes_are_bounded(void **state)
     account->safe_writes = 0;
 }
 
+/* Who may administer a part of a reservation can't end all of it by taking that part over. */
+static void test_takeover_of_more_than_is_administered(void **state)
+{
+    static const char *const takeover = "{\"region\":\"edu\",\"takeover\":\"mine\"}";
+    struct daemon *daemon = &fixture.api.daemon;
+    const struct reservation_window windows[] = {
+            {inventory_find_region(daemon->inventory, "edu"), 0, UINT64_MAX},
+            {inventory_find_region(daemon->inventory, "ram"), 0, UINT64_MAX}};
+    const struct reservation_wish both = {.holder = "user:alice",
+            .exclusive = true,
+            .target = "edu and ram",
+            .windows = windows,
+            .window_count = 2,
+            .duration_us = UINT64_C(60) * 1000000};
+    const struct reservation *blocking;
+    struct reservation *held;
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(reservations_take(daemon->reservations, &both, &held, &blocking, &error), 0);
+    expect(KEEPER, "POST", "", "", takeover, 403, "this would end user:alice's reservation of edu and ram");
+    assert_int_equal(held->state, RESERVATION_HELD);
+    expect(ALICE, "DELETE", held->id, "", NULL, 200, "released");
+    expect(ALICE, "POST", "", "", "{\"region\":\"edu\"}", 201, "held");
+    expect(KEEPER, "POST", "", "", takeover, 201, "held");
+    expect(KEEPER, "POST", "", "", takeover, 201, "held"); /* its own */
+}
+
 /* What may not be listed is not there. */
 static void test_not_to_be_seen(void **state)
 {
@@ -510,6 +544,7 @@ int main(void)
             test(test_texts_are_bounded),
             test(test_permissions),
             test(test_safe_writes_are_bounded),
+            test(test_takeover_of_more_than_is_administered),
             test(test_not_to_be_seen),
             test(test_queue_and_takeover),
             cmocka_unit_test_setup_teardown(test_absent, set_up_without_ram, tear_down),
