@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/access.h"
 #include "core/admission.h"
+#include "core/tokens.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -95,6 +97,52 @@ static int open_state(struct stores *stores, const struct options *options, cons
     return r < 0 ? r : state_open(path, &stores->state, error);
 }
 
+static const struct principal *find_token(const struct tokens *tokens, const char *holder)
+{
+    for (size_t i = 0; i < tokens_count(tokens); i++) {
+        const struct token *token = tokens_at(tokens, i);
+
+        if (!token->expired && strcmp(token->principal->name, holder) == 0)
+            return token->principal;
+    }
+    return NULL;
+}
+
+static bool may_reserve(const struct daemon *daemon, const struct principal *principal,
+        const struct reservation *reservation)
+{
+    struct access_decision decision;
+
+    for (size_t i = 0; i < reservation->window_count; i++) {
+        const struct reservation_window *window = &reservation->windows[i];
+        const struct backend_region *handle = window->region->handle;
+        uint64_t last = window->last == UINT64_MAX && handle ? handle->size - 1 : window->last;
+
+        if (!access_may_range(daemon->access, daemon->inventory, principal, PERMISSION_RESERVE,
+                    window->region, window->first, last, &decision))
+            return false;
+    }
+    return true;
+}
+
+/* Of other principals it is not known who they are, a user's groups for example, before they ask. */
+static bool is_void(const struct reservation *reservation, const void *context)
+{
+    const struct daemon *daemon = context;
+    const struct principal *principal;
+
+    if (strncmp(reservation->holder, "token:", 6) != 0)
+        return false;
+    principal = find_token(daemon->tokens, reservation->holder);
+    if (principal && may_reserve(daemon, principal, reservation))
+        return false;
+    log_warning("reservation %s: %s of %s is dropped: %s: its %zu safe-state writes are not made",
+            reservation->id, reservation->target, reservation->holder,
+            principal ? "its holder may not reserve that any more" : "there is no such token any more",
+            reservation->granted ? reservation->safe_write_count : 0);
+    return true;
+}
+
 static int open_reservations(struct stores *stores, struct error *error)
 {
     struct daemon *daemon = stores->daemon;
@@ -113,6 +161,8 @@ static int open_reservations(struct stores *stores, struct error *error)
                 &stores->reservations);
     if (r < 0)
         return error_set(error, r, "reservations: %s", strerror(-r));
+    reservations_drop(daemon->reservations, is_void, daemon,
+            "after a restart of devregd its holder may not reserve that any more");
     return 0;
 }
 

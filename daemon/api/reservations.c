@@ -335,6 +335,20 @@ int reservations_check(const struct call *call, const struct reservation_window 
     return 0;
 }
 
+/* The rules may be others than when it was taken: it outlives a restart. */
+static int renew(
+        struct call *call, struct reservation *reservation, uint64_t duration_us, struct error *error)
+{
+    int r = is_holder(call, reservation) ? reservations_check(call, reservation->windows,
+                                                   reservation->window_count, PERMISSION_RESERVE, error)
+                                         : 0;
+
+    if (r < 0)
+        return r;
+    return reservations_renew(
+            call->daemon->reservations, reservation, call->principal->name, duration_us, error);
+}
+
 void reservations_put(struct call *call)
 {
     struct reservation *reservation = NULL;
@@ -343,8 +357,7 @@ void reservations_put(struct call *call)
 
     if (parse_renewal(call, &duration_us, &error) == 0)
         reservation = find(call, &error);
-    if (!reservation || reservations_renew(call->daemon->reservations, reservation, call->principal->name,
-                                duration_us, &error) < 0)
+    if (!reservation || renew(call, reservation, duration_us, &error) < 0)
         call_fail(call, &error);
     else
         reservations_answer(call, reservation, 200);

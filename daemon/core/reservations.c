@@ -503,7 +503,9 @@ int reservations_release(struct reservations *reservations, struct reservation *
     return 0;
 }
 
-void reservations_revoke(struct reservations *reservations, const char *holder, const char *reason)
+static void end_all(struct reservations *reservations,
+        bool (*is_meant)(const struct reservation *reservation, const void *context), const void *context,
+        bool make_safe, const char *reason)
 {
     struct reservation *next;
     bool changed = false;
@@ -511,14 +513,33 @@ void reservations_revoke(struct reservations *reservations, const char *holder, 
     for (size_t state = 0; state < RESERVATION_ENDED; state++) {
         for (struct reservation *r = reservations->lists[state]; r; r = next) {
             next = r->next;
-            if (strcmp(r->holder, holder) != 0)
+            if (!is_meant(r, context))
                 continue;
+            if (!make_safe)
+                r->safe_write_count = 0;
             end(reservations, r, RESERVATION_REVOKED, reason);
             changed = true;
         }
     }
     if (changed)
         settle(reservations);
+}
+
+static bool is_of_holder(const struct reservation *reservation, const void *holder)
+{
+    return strcmp(reservation->holder, holder) == 0;
+}
+
+void reservations_revoke(struct reservations *reservations, const char *holder, const char *reason)
+{
+    end_all(reservations, is_of_holder, holder, true, reason);
+}
+
+void reservations_drop(struct reservations *reservations,
+        bool (*is_void)(const struct reservation *reservation, const void *context), const void *context,
+        const char *reason)
+{
+    end_all(reservations, is_void, context, false, reason);
 }
 
 void reservations_touch(struct reservations *reservations, struct reservation *reservation)

@@ -152,6 +152,12 @@ int reservations_release(struct reservations *reservations, struct reservation *
 /* Ends all of an account that may no longer hold any. */
 void reservations_revoke(struct reservations *reservations, const char *holder, const char *reason);
 
+/* Ends those that must not be restored, without their safe-state writes: their holders may not make them any
+ * more. */
+void reservations_drop(struct reservations *reservations,
+        bool (*is_void)(const struct reservation *reservation, const void *context), const void *context,
+        const char *reason);
+
 /* To be called when its holder asks for it: it is dropped when nobody does. */
 void reservations_touch(struct reservations *reservations, struct reservation *reservation);
 

@@ -506,6 +506,30 @@ def test_restart_without_the_region(people, tmp_path, start_daemon):
 
 
 @pytest.mark.sim
+def test_restart_with_other_rules(people, tmp_path, start_daemon):
+    """Who may not reserve any more holds nothing and writes nothing, and whoever waited has its turn."""
+    lost = people("alice").take("odd", safe_state=[{"offset": hex(SCRATCH), "value": 7}])["id"]
+    waiting = people("bob").take("odd", status=202, wait=True)["id"]
+    gone = people("carol").take("ram")["id"]
+    kept = people("dave").take("edu")["id"]
+    people.daemon.stop()
+    tokens = tmp_path / "state" / "tokens.json"
+    assert '"carol"' in tokens.read_text()
+    tokens.write_text(tokens.read_text().replace('"carol"', '"caroline"'))
+    other = configuration(tmp_path)
+    other["access"].append({"principals": ["token:alice"], "permissions": ["reserve"], "deny": True})
+    again = People(start_daemon(other, ["--state", str(tmp_path / "state")]), people.secrets)
+    with again.stack:
+        rows = again("root").ask("GET", "/v1/reservations").ok().json["reservations"]
+        assert {row["id"]: row["state"] for row in rows} == {waiting: "held", kept: "held"}
+        assert again("alice").get(lost)["ended"] == "revoked"
+        assert again("bob").read("odd", SCRATCH).ok().json["value"] != "0x00000007"
+        for identifier in (lost, gone):
+            assert f"reservation {identifier}: " in again.daemon.log()
+        assert "its 1 safe-state writes are not made" in again.daemon.log()
+
+
+@pytest.mark.sim
 @pytest.mark.parametrize("content", ["", "{", '{"version":1}', "\0" * 100], ids=["empty", "cut", "keys", "zeros"])
 def test_malformed_file(tmp_path, start_daemon, content):
     (tmp_path / "state").mkdir(mode=0o700)

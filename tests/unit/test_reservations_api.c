@@ -354,6 +354,18 @@ static void test_takeover_of_more_than_is_administered(void **state)
     expect(KEEPER, "POST", "", "", takeover, 201, "held"); /* its own */
 }
 
+/* The rules are others since it was taken. */
+static void test_renewal_asks_again(void **state)
+{
+    static const struct access_rules no_rules = {0};
+    _cleanup_free_ char *id = take(ALICE, "{\"region\":\"edu\"}", 201);
+
+    (void)state;
+    expect(ALICE, "PUT", id, "", "{}", 200, "held");
+    fixture.api.daemon.access = &no_rules;
+    expect(ALICE, "PUT", id, "", "{}", 403, "no access rule lets user:alice reserve");
+}
+
 /* What may not be listed is not there. */
 static void test_not_to_be_seen(void **state)
 {
@@ -545,6 +557,7 @@ int main(void)
             test(test_permissions),
             test(test_safe_writes_are_bounded),
             test(test_takeover_of_more_than_is_administered),
+            test(test_renewal_asks_again),
             test(test_not_to_be_seen),
             test(test_queue_and_takeover),
             cmocka_unit_test_setup_teardown(test_absent, set_up_without_ram, tear_down),
