@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/arguments.h"
 #include "api/handlers.h"
@@ -132,10 +133,20 @@ static void answer(struct call *call, const struct reservation *reservation, uns
     call_answer_json_status(call, status);
 }
 
+/* CLOCK_BOOTTIME: when the principal is not valid any more, which its hold must not outlive. */
+static uint64_t end_of(const struct principal *principal)
+{
+    uint64_t now = (uint64_t)time(NULL), left = principal->expires > now ? principal->expires - now : 0;
+
+    if (principal->expires == 0 || left > RESERVATION_SECONDS_MOST)
+        return UINT64_MAX;
+    return clock_boottime_us() + left * 1000000;
+}
+
 void reservations_answer(struct call *call, struct reservation *reservation, unsigned status)
 {
     if (is_holder(call, reservation))
-        reservations_touch(call->daemon->reservations, reservation);
+        reservations_touch(call->daemon->reservations, reservation, end_of(call->principal));
     answer(call, reservation, status);
 }
 

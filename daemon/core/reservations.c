@@ -483,7 +483,7 @@ int reservations_renew(struct reservations *reservations, struct reservation *re
         reservation->duration_us = duration_us;
     if (reservation->state == RESERVATION_HELD)
         reservation->until_us = clock_boottime_us() + reservation->duration_us;
-    reservations_touch(reservations, reservation);
+    reservations_touch(reservations, reservation, UINT64_MAX);
     note_change(reservations);
     return 0;
 }
@@ -542,12 +542,17 @@ void reservations_drop(struct reservations *reservations,
     end_all(reservations, is_void, context, false, reason);
 }
 
-void reservations_touch(struct reservations *reservations, struct reservation *reservation)
+void reservations_touch(
+        struct reservations *reservations, struct reservation *reservation, uint64_t latest_us)
 {
-    (void)reservations; /* the timer may be early */
     reservation->seen_us = clock_boottime_us();
-    if (reservation->state == RESERVATION_HELD)
-        reservation->claimed = true;
+    if (reservation->state != RESERVATION_HELD)
+        return;
+    reservation->claimed = true;
+    if (reservation->until_us <= latest_us)
+        return; /* the timer may be early */
+    reservation->until_us = latest_us;
+    note_change(reservations);
 }
 
 /* Watching */

@@ -158,8 +158,10 @@ void reservations_drop(struct reservations *reservations,
         bool (*is_void)(const struct reservation *reservation, const void *context), const void *context,
         const char *reason);
 
-/* To be called when its holder asks for it: it is dropped when nobody does. */
-void reservations_touch(struct reservations *reservations, struct reservation *reservation);
+/* To be called when its holder asks for it: it is dropped when nobody does. One that is held ends
+ * at latest_us (CLOCK_BOOTTIME) then, when its holder is no longer valid; UINT64_MAX: always is. */
+void reservations_touch(
+        struct reservations *reservations, struct reservation *reservation, uint64_t latest_us);
 
 /* Whoever wants to know when a reservation changes, once. */
 struct reservation_watch {

@@ -638,7 +638,7 @@ static void test_unclaimed(void **state)
     watch.changed = told;
     reservations_watch(fixture.reservations, watched, true, &watch);
     while (fixture.ended < 1) {
-        reservations_touch(fixture.reservations, asked);
+        reservations_touch(fixture.reservations, asked, UINT64_MAX);
         assert_true(sd_event_run(fixture.event, 5 * MS) >= 0);
     }
     assert_int_equal(forgotten->end, RESERVATION_EXPIRED);
@@ -657,7 +657,7 @@ static void test_unclaimed(void **state)
     assert_int_equal(asked->end, RESERVATION_EXPIRED);
     assert_true(asked->granted);
     assert_int_equal(watched->state, RESERVATION_HELD);
-    reservations_touch(fixture.reservations, watched);
+    reservations_touch(fixture.reservations, watched, UINT64_MAX);
     run_for(UNCLAIMED_MS * MS * 3 / 2);
     assert_int_equal(watched->state, RESERVATION_HELD);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "util/clock.h"
 
@@ -366,6 +367,21 @@ static void test_renewal_asks_again(void **state)
     expect(ALICE, "PUT", id, "", "{}", 403, "no access rule lets user:alice reserve");
 }
 
+/* Whoever is valid for a time only, like a token, holds nothing for longer, however it came to hold it. */
+static void test_end_of_the_holder(void **state)
+{
+    _cleanup_free_ char *first = take(ALICE, "{\"region\":\"edu\",\"seconds\":50}", 201);
+    _cleanup_free_ char *second = take(BOB, "{\"region\":\"edu\",\"wait\":true}", 202);
+
+    (void)state;
+    fixture.principals[ALICE]->expires = fixture.principals[BOB]->expires = (uint64_t)time(NULL) + 90;
+    assert_int_equal(number_of(ask(ALICE, "PUT", first, "", "{}"), "until_seconds"), 50);
+    assert_in_range(number_of(ask(ALICE, "PUT", first, "", "{\"seconds\":300}"), "until_seconds"), 60, 90);
+    assert_in_range(number_of(ask(ALICE, "POST", "", "", "{\"region\":\"odd\"}"), "until_seconds"), 60, 90);
+    expect(ALICE, "DELETE", first, "", NULL, 200, "released");
+    assert_in_range(number_of(ask(BOB, "GET", second, "", NULL), "until_seconds"), 60, 90);
+}
+
 /* What may not be listed is not there. */
 static void test_not_to_be_seen(void **state)
 {
@@ -558,6 +574,7 @@ int main(void)
             test(test_safe_writes_are_bounded),
             test(test_takeover_of_more_than_is_administered),
             test(test_renewal_asks_again),
+            test(test_end_of_the_holder),
             test(test_not_to_be_seen),
             test(test_queue_and_takeover),
             cmocka_unit_test_setup_teardown(test_absent, set_up_without_ram, tear_down),
