@@ -54,7 +54,8 @@ static void handle_granted(const struct reservation *reservation, void *context)
         record_reservation(stores, reservation, "reservation.grant");
 }
 
-static void handle_safe_write(const struct operation *operation, const char *reservation, void *context)
+static void handle_safe_write(
+        const struct operation *operation, const char *reservation, bool first_failure, void *context)
 {
     struct stores *stores = context;
     char value[24];
@@ -72,8 +73,9 @@ static void handle_safe_write(const struct operation *operation, const char *res
 
     snprintf(value, sizeof(value), "0x%0*" PRIx64, (int)operation->access.width * 2,
             operation_get_value(operation, 0));
-    if (operation->result < 0)
-        log_error("safe state of reservation %s: %s", reservation, operation->error.message);
+    if (first_failure) /* one line, however many there are: the audit has each */
+        log_error("safe state of reservation %s: %s (the audit has how each write went)", reservation,
+                operation->error.message);
     audit_write(stores->daemon->audit, &record);
 }
 

@@ -22,19 +22,22 @@ struct batch {
     struct account *account;
     char reservation[RESERVATION_ID_SIZE];
     size_t left; /* jobs that are not done */
+    bool failed; /* one at least */
     struct job jobs[];
 };
 
 struct safe_state {
     struct dispatch *dispatch;
     struct accounts *accounts;
-    void (*report)(const struct operation *operation, const char *reservation, void *context);
+    void (*report)(
+            const struct operation *operation, const char *reservation, bool first_failure, void *context);
     void *context;
     struct batch *batches;
 };
 
 int safe_state_new(struct dispatch *dispatch, struct accounts *accounts,
-        void (*report)(const struct operation *operation, const char *reservation, void *context),
+        void (*report)(const struct operation *operation, const char *reservation, bool first_failure,
+                void *context),
         void *context, struct safe_state **ret_safe_state)
 {
     struct safe_state *safe_state = calloc(1, sizeof(*safe_state));
@@ -96,8 +99,10 @@ static void completed(struct operation *operation)
 {
     struct batch *batch = container_of(operation, struct job, operation)->batch;
     struct safe_state *safe_state = batch->owner;
+    bool first_failure = operation->result < 0 && !batch->failed;
 
-    safe_state->report(operation, batch->reservation, safe_state->context);
+    batch->failed = batch->failed || first_failure;
+    safe_state->report(operation, batch->reservation, first_failure, safe_state->context);
     batch->left--;
     batch->account->safe_writes--;
     if (batch->left == 0)
@@ -133,15 +138,15 @@ static void submit(struct batch *batch, struct job *job, const struct safe_write
     }
 }
 
-static void report_without_memory(
-        const struct safe_state *safe_state, const struct safe_write *write, const char *reservation)
+static void report_without_memory(const struct safe_state *safe_state, const struct safe_write *write,
+        const char *reservation, bool first_failure)
 {
     struct operation operation = {0};
     uint64_t value;
 
     fill(&operation, write, &value);
     operation.result = error_set(&operation.error, -ENOMEM, "out of memory");
-    safe_state->report(&operation, reservation, safe_state->context);
+    safe_state->report(&operation, reservation, first_failure, safe_state->context);
 }
 
 void safe_state_run(struct safe_state *safe_state, const struct reservation *reservation)
@@ -154,7 +159,7 @@ void safe_state_run(struct safe_state *safe_state, const struct reservation *res
         if (batch)
             submit(batch, &batch->jobs[i], &reservation->safe_writes[i]);
         else
-            report_without_memory(safe_state, &reservation->safe_writes[i], reservation->id);
+            report_without_memory(safe_state, &reservation->safe_writes[i], reservation->id, i == 0);
     }
 }
 

@@ -12,10 +12,12 @@
 struct safe_state;
 
 /* report is called on the loop for each write with how it went, also when it could not be tried: the
- * operation has the region, the access, one value, the result and its error. The accounts must outlive it.
+ * operation has the region, the access, one value, the result and its error. first_failure: none of this
+ * reservation had failed before. The accounts must outlive it.
  */
 int safe_state_new(struct dispatch *dispatch, struct accounts *accounts,
-        void (*report)(const struct operation *operation, const char *reservation, void *context),
+        void (*report)(const struct operation *operation, const char *reservation, bool first_failure,
+                void *context),
         void *context, struct safe_state **ret_safe_state);
 
 /* Only after all devices have stopped; what was not made by then is not reported. */

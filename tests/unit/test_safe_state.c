@@ -22,7 +22,7 @@ static struct {
     struct device device;
     struct reservation reservation;
     struct safe_write writes[3];
-    unsigned reported, completed;
+    unsigned reported, completed, first_failures;
     int results[REPORTS];
     uint64_t offsets[REPORTS];
     struct error last_error;
@@ -34,7 +34,8 @@ static void ignore_presence(struct device *device, void *context)
     (void)context;
 }
 
-static void report(const struct operation *operation, const char *reservation, void *context)
+static void report(
+        const struct operation *operation, const char *reservation, bool first_failure, void *context)
 {
     assert_ptr_equal(context, &fixture);
     assert_string_equal(reservation, "r-1");
@@ -44,6 +45,7 @@ static void report(const struct operation *operation, const char *reservation, v
     fixture.offsets[fixture.reported] = operation->access.offset;
     fixture.last_error = operation->error;
     fixture.reported++;
+    fixture.first_failures += first_failure;
 }
 
 static int set_up_with(uint64_t timeout_us)
@@ -149,6 +151,7 @@ static void test_absent(void **state)
     atomic_store(&fixture.fault.open_result, -ENODEV);
     safe_state_run(fixture.safe_state, &fixture.reservation);
     assert_int_equal(fixture.reported, 3);
+    assert_int_equal(fixture.first_failures, 1);
     check_error(fixture.results[2], -ENODEV, &fixture.last_error, "fault is absent");
 }
 
