@@ -436,21 +436,22 @@ def test_limit_of_a_principal(people):
 # When the daemon stops
 
 @pytest.mark.sim
-@pytest.mark.parametrize("count", [8, 16])
-def test_stop_makes_hardware_safe(people, trace, tmp_path, count):
+@pytest.mark.parametrize("times", [1, 4])
+def test_stop_makes_hardware_safe(people, trace, tmp_path, times):
     """What a slow device can make in the time to stop is made, and what it can't is told."""
     alice = people("alice")
-    held = alice.take(safe_state=[{"offset": hex(SLOW), "value": index} for index in range(count)])
+    writes = [{"offset": hex(SLOW), "value": index} for index in range(8)]
     kept = alice.take("ram", safe_state=[{"offset": 0, "value": 1}])["id"]
     with trace.record() as accesses:
-        alice.release(held["id"]).ok()
+        for _ in range(times):
+            alice.release(alice.take(safe_state=writes)["id"]).ok()
         assert people.daemon.stop() == 0
     log = people.daemon.log()
-    if count == 8:
-        assert board.places(accesses) == [("W", 32, SLOW)] * count
+    if times == 1:
+        assert board.places(accesses) == [("W", 32, SLOW)] * len(writes)
         assert "safe-state writes of" not in log
     else:
-        assert 10 <= len(accesses) < count
+        assert len(writes) < len(accesses) < len(writes) * times
         assert "safe-state writes of reservations that have ended are left" in log
     assert saved(tmp_path, kept)        # what had not ended goes on
 
