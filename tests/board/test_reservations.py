@@ -254,7 +254,7 @@ def test_takeover_of_what_is_under_way(people, trace):
     statuses = [answer.status for answer in answers]
     assert statuses == sorted(statuses) and statuses[0] == 200 and statuses[-1] == 423, statuses
     for answer in answers[statuses.count(200):]:
-        assert "before this access was made" in answer.problem(423, "reserved", region="odd")["detail"]
+        assert "before it was made" in answer.problem(423, "reserved", region="odd")["detail"]
     assert board.places(accesses) == [("W", 32, SLOW)] * statuses.count(200) + [
         ("W", 32, SCRATCH), ("W", 32, SCRATCH + 4), ("R", 32, SCRATCH)]
     assert "the nightly run" in alice.renew(held["id"]).problem(410, "ended")["detail"]

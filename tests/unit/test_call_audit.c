@@ -52,7 +52,8 @@ static void test_no_room_for_a_change(void **state)
 {
     static const struct route change = {.method = "PUT", .path = "/x"},
                               look = {.method = "GET", .path = "/x"};
-    struct call call = {.daemon = &api.daemon, .route = &change};
+    struct principal asker = {.kind = PRINCIPAL_ANONYMOUS};
+    struct call call = {.daemon = &api.daemon, .route = &change, .principal = &asker};
     struct error error;
 
     (void)state;
