@@ -72,7 +72,8 @@ static int take_query(const struct call *call, struct audit_query *query, struct
     return 0;
 }
 
-/* Widths, counts and statuses are numbers; offsets and values are texts, as everywhere. */
+/* Widths, counts and statuses are numbers, and fixed is true or not there; offsets and values are texts, as
+ * everywhere. */
 static void write_value(struct json_writer *writer, const char *field, const char *value)
 {
     char key[32] = "";
@@ -83,6 +84,8 @@ static void write_value(struct json_writer *writer, const char *field, const cha
     if (words_have("width count status", key) && number_parse(value, &number) == 0 &&
             number <= UINT64_C(1) << 53)
         json_put_count(writer, key, number);
+    else if (strcmp(key, "fixed") == 0)
+        json_put_bool(writer, key, strcmp(value, "1") == 0);
     else
         json_put_string(writer, key, value);
 }

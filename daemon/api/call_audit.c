@@ -12,7 +12,7 @@
 #include "api/routes.h"
 
 enum {
-    VALUES = 8, /* of a block, so many are written out */
+    VALUES = 8, /* of more than these, the first ones and the last are written out */
 
     /* Requests that may be under way at once and each need a record; with more at once, some are only
      * counted. */
@@ -87,12 +87,16 @@ static const char *format_value(uint64_t value, unsigned width, char *text, size
 
 static const char *format_values(const struct operation *operation, char text[AUDIT_VALUES_SIZE])
 {
-    size_t count = operation->access.count < VALUES ? operation->access.count : VALUES;
-    size_t used = 0;
+    size_t count = operation->access.count, used = 0;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (i == VALUES - 1 && count > VALUES) {
+            used += (size_t)snprintf(text + used, AUDIT_VALUES_SIZE - used, ",...");
+            i = count - 1;
+        }
         used += (size_t)snprintf(text + used, AUDIT_VALUES_SIZE - used, "%s0x%0*" PRIx64, i ? "," : "",
                 (int)operation->access.width * 2, operation_get_value(operation, i));
+    }
     return text;
 }
 
@@ -112,6 +116,7 @@ static void describe_operation(
     record->offset = operation->access.offset;
     record->width_bits = width * 8;
     record->count = operation->access.count;
+    record->fixed = operation->access.fixed;
     switch (operation->kind) {
     case OPERATION_READ:
         if (operation->done == operation->access.count)

@@ -7,8 +7,10 @@
  *   DEVREG_REQUEST     the request's id, also in the answer's header Devreg-Request
  *   DEVREG_ACTION      what: "read", "write", "modify", "token.create", ...
  *   DEVREG_SUBJECT     of an administrative act: a token's name, a reservation's id
- *   DEVREG_REGION, DEVREG_OFFSET, DEVREG_WIDTH (bits), DEVREG_COUNT (registers)
- *   DEVREG_MASK, DEVREG_OLD, DEVREG_NEW   values in hex; of several the first eight, separated by commas
+ *   DEVREG_REGION, DEVREG_OFFSET, DEVREG_WIDTH (bits), DEVREG_COUNT (accesses)
+ *   DEVREG_FIXED       "1" when all were at that one offset, as to a FIFO
+ *   DEVREG_MASK, DEVREG_OLD, DEVREG_NEW   values in hex, with commas; of more than eight the first seven,
+ *                      "...", and the last
  *   DEVREG_RESULT      "ok", "refused" or "failed"
  *   DEVREG_STATUS      the HTTP status, when there was a request
  *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given
@@ -33,7 +35,7 @@
 struct audit;
 
 /* The journal's fields above, in that order. */
-enum { AUDIT_FIELDS = 15 };
+enum { AUDIT_FIELDS = 16 };
 extern const char *const audit_field_names[AUDIT_FIELDS];
 
 #define AUDIT_MESSAGE_ID     "7288040bd1d44054add61bec479709f9"
@@ -57,6 +59,7 @@ struct audit_record {
     uint64_t offset;
     unsigned width_bits; /* 0: none */
     uint64_t count;      /* 0: none */
+    bool fixed;
     const char *mask;
     const char *old_value;
     const char *new_value;

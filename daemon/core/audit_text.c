@@ -72,7 +72,8 @@ static void put_line(struct buffer *text, const char *name, const char *value)
 
 const char *const audit_field_names[AUDIT_FIELDS] = {"DEVREG_PRINCIPAL", "DEVREG_PEER", "DEVREG_REQUEST",
         "DEVREG_ACTION", "DEVREG_SUBJECT", "DEVREG_REGION", "DEVREG_OFFSET", "DEVREG_WIDTH", "DEVREG_COUNT",
-        "DEVREG_MASK", "DEVREG_OLD", "DEVREG_NEW", "DEVREG_RESULT", "DEVREG_STATUS", "DEVREG_REASON"};
+        "DEVREG_FIXED", "DEVREG_MASK", "DEVREG_OLD", "DEVREG_NEW", "DEVREG_RESULT", "DEVREG_STATUS",
+        "DEVREG_REASON"};
 
 static void put_fields(struct buffer *text, const struct audit_record *record,
         void (*put)(struct buffer *text, const char *name, const char *value))
@@ -80,8 +81,9 @@ static void put_fields(struct buffer *text, const struct audit_record *record,
     char offset[NUMBER_SIZE], width[NUMBER_SIZE], count[NUMBER_SIZE], status[NUMBER_SIZE];
     const char *const values[AUDIT_FIELDS] = {record->principal, record->peer, record->request,
             record->action, record->subject, record->region, record->has_offset ? offset : NULL,
-            record->width_bits ? width : NULL, record->count ? count : NULL, record->mask, record->old_value,
-            record->new_value, record->result, record->status ? status : NULL, record->reason};
+            record->width_bits ? width : NULL, record->count ? count : NULL, record->fixed ? "1" : NULL,
+            record->mask, record->old_value, record->new_value, record->result,
+            record->status ? status : NULL, record->reason};
 
     snprintf(offset, sizeof(offset), "0x%" PRIx64, record->offset);
     snprintf(width, sizeof(width), "%u", record->width_bits);
@@ -110,6 +112,8 @@ static void append_place(struct buffer *text, const struct audit_record *record)
     }
     if (record->count > 1)
         buffer_append_format(text, ", %" PRIu64 " times", record->count);
+    if (record->fixed)
+        buffer_append_string(text, " at one offset");
     if (record->width_bits)
         buffer_append_format(text, ", %u bits", record->width_bits);
 }

@@ -138,6 +138,39 @@ static void test_failures_leave_room(void **state)
     test_that(room > 900, "room for %zu requests is left of 1024", room);
 }
 
+/* Octets 0x00, 0x01, ... to the simulated memory, 8 bits each. */
+static void put_octets(const char *query, size_t count)
+{
+    unsigned char octets[16];
+
+    for (size_t i = 0; i < count; i++)
+        octets[i] = (unsigned char)i;
+    assert_int_equal(api_request(&api, "PUT", API_DATA, "ram", query, octets, count)->status, 200);
+}
+
+static void test_values(void **state)
+{
+    static const char fixed[] = "DEVREG_FIXED\n\1\0\0\0\0\0\0\0"
+                                "1\n";
+    char record[4096];
+    size_t size;
+
+    (void)state;
+    put_octets("offset=0&width=8", 8);
+    expect_record(" ram:0x0, 8 times, 8 bits, 0x00,0x01,0x02,0x03,0x04,0x05,0x06,0x07: ok");
+    put_octets("offset=0&width=8", 9);
+    expect_record(" ram:0x0, 9 times, 8 bits, 0x00,0x01,0x02,0x03,0x04,0x05,0x06,...,0x08: ok");
+    put_octets("offset=0&width=8", 16);
+    size = receive(record);
+    assert_null(memmem(record, size, "DEVREG_FIXED", strlen("DEVREG_FIXED")));
+    put_octets("offset=0&width=8&fixed=1", 16);
+    size = receive(record);
+    assert_non_null(memmem(record, size, fixed, sizeof(fixed) - 1));
+    assert_non_null(memmem(record, size, "0x06,...,0x0f\n", strlen("0x06,...,0x0f\n")));
+    put_octets("offset=0&width=64", 16);
+    expect_record(" 64 bits, 0x0706050403020100,0x0f0e0d0c0b0a0908: ok");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -146,6 +179,7 @@ int main(void)
             TEST(test_no_room_for_a_read),
             TEST(test_failures),
             TEST(test_failures_leave_room),
+            TEST(test_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
