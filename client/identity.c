@@ -99,7 +99,8 @@ static int find_token(const struct host *host, char **ret_token, struct failure 
 {
     const char *token = variable("DEVREG_TOKEN");
 
-    if (!token && host->token_file)
+    /* Before the variable, which may be another daemon's: that one's token is not this one's to see. */
+    if (host->token_file)
         return read_token_file(host->token_file, ret_token, failure);
     if (token && !is_token(token))
         return failure_set(failure, EXIT_CODE_USAGE,
@@ -137,7 +138,7 @@ static int judge_token(const struct host *host, struct failure *failure)
     return failure_set(failure, EXIT_CODE_USAGE,
             "the token %s is not sent to %s: everybody on the way could read it; use an https:// URL, or an "
             "ssh tunnel to this machine's loopback",
-            variable("DEVREG_TOKEN") ? "in DEVREG_TOKEN" : "of this host in hosts.json", host->text);
+            host->token_file ? "of this host in hosts.json" : "in DEVREG_TOKEN", host->text);
 }
 
 static int find_certificate(const struct options *options, const struct host *host,

@@ -74,9 +74,9 @@ def test_a_token_file(client, start):
         assert daemon.requests[-1].fields["authorization"] == f"Bearer {TOKEN}"
     result = client("-H", "far", "list")
     assert result.code == 2 and "the token of this host in hosts.json is not sent" in result.err
-    client.variables["DEVREG_TOKEN"] = "another"
+    client.variables["DEVREG_TOKEN"] = "another"     # of another daemon, maybe
     assert client("-H", "here", "read", "edu:0x0").code == 0
-    assert daemon.requests[-1].fields["authorization"] == "Bearer another"
+    assert daemon.requests[-1].fields["authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize("content,mode,expected", [
