@@ -544,8 +544,9 @@ def test_a_command_that_alone_is_stopped(rig):
 
 
 def test_sigtstp_and_sigcont_by_kill(rig):
+    """In a process group of its own: nothing stops in one whose parent is in another session, as the suite's may be."""
     one = rig(Reservations())
-    run = one.begin("reserve", "edu", *shell("echo $$; exec sleep 2"), start_new_session=False)
+    run = one.begin("reserve", "edu", *shell("echo $$; exec sleep 2"), start_new_session=False, process_group=0)
     pid = int(run.process.stdout.readline())
     run.signal(signal.SIGTSTP)
     wait_until(lambda: state_of(pid) == "T")

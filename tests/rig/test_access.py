@@ -18,6 +18,8 @@ def users(guest):
     """Two users, and a socket that they may open: what they may do there is the rules' business alone."""
     guest.run("grep -q ^alice: /etc/passwd || printf 'alice:x:4001:4001::/:/bin/sh\\nbob:x:4002:4002::/:/bin/sh\\n' >>/etc/passwd")
     guest.run(f"chmod 0666 {SOCKET}")
+    yield
+    guest.run(f"chmod 0660 {SOCKET}")
 
 
 def as_user(guest, user, command, groups=""):
