@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -104,6 +105,20 @@ def test_reservation_holds_through_a_restart(guest, http, token, eventually):
     assert second("release", held["id"]).returncode == 3
     assert first("release", held["id"]).returncode == 0
     assert second("read", "edu:0x0").returncode == 0
+
+
+def test_a_date_that_jumps_ends_and_prolongs_nothing(guest, http, token):
+    first, second = token("steady"), token("other")
+    held = json.loads(first("--json", "reserve", "edu", "--for", "5m").stdout)
+    try:
+        for jump in ("1 year", "-2 years"):
+            guest.run(f"date -s '{jump}'")
+            assert second("read", "edu:0x0").returncode == 5 and first("read", "edu:0x0").returncode == 0, jump
+            left = http.get(f"/v1/reservations/{held['id']}")
+            assert left["state"] == "held" and 240 < left["until_seconds"] <= 300, (jump, left)
+    finally:
+        guest.run(f"date -s @{int(time.time())}")
+    assert first("release", held["id"]).returncode == 0
 
 
 def test_takeover_with_a_reason(http, token, devregctl):
