@@ -45,7 +45,6 @@ int cmd_access_explain(struct call *call, json_t **ret_result, struct failure *f
 {
     _cleanup_place_ struct place place = {0};
     _cleanup_buffer_ struct buffer path = {0};
-    json_auto_t *answer = NULL;
     int r = 0;
 
     if (strchr(call->operands[1], ':'))
@@ -54,17 +53,9 @@ int cmd_access_explain(struct call *call, json_t **ret_result, struct failure *f
         r = judge(call, &place, failure);
     if (r == 0)
         r = append_path(&path, call, &place, failure);
-    if (r == 0)
-        r = call_connect(call, failure);
     if (r < 0)
         return r;
-    r = connection_get(&call->connection, path.data, &answer, failure);
-    if (r < 0)
-        return r;
-    if (!get_list(call, answer, "decisions", failure))
-        return -1;
-    *ret_result = take_ptr(answer);
-    return 0;
+    return connect_and_get_list(call, path.data, "decisions", ret_result, failure);
 }
 
 static void write_rules(FILE *stream, const json_t *rules)

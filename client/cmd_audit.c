@@ -31,7 +31,6 @@ int cmd_audit(struct call *call, json_t **ret_result, struct failure *failure)
 {
     const struct options *options = call->options;
     _cleanup_buffer_ struct buffer path = {0};
-    json_auto_t *answer = NULL;
     int r;
 
     buffer_append_string(&path, "/v1/audit");
@@ -48,16 +47,7 @@ int cmd_audit(struct call *call, json_t **ret_result, struct failure *failure)
         path_append_parameter(&path, "limit=%" PRIu64, options->limit);
     if (!path_finish(&path, failure))
         return -1;
-    r = call_connect(call, failure);
-    if (r < 0)
-        return r;
-    r = connection_get(&call->connection, path.data, &answer, failure);
-    if (r < 0)
-        return r;
-    if (!get_list(call, answer, "records", failure))
-        return -1;
-    *ret_result = take_ptr(answer);
-    return 0;
+    return connect_and_get_list(call, path.data, "records", ret_result, failure);
 }
 
 /* Appends BEFORE and the member, when it is there; journals have numbers as text, too. */

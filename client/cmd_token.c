@@ -67,19 +67,7 @@ void cmd_token_create_write(FILE *stream, const struct call *call, const json_t 
 
 int cmd_token_list(struct call *call, json_t **ret_result, struct failure *failure)
 {
-    json_auto_t *answer = NULL;
-    int r;
-
-    r = call_connect(call, failure);
-    if (r < 0)
-        return r;
-    r = connection_get(&call->connection, "/v1/tokens", &answer, failure);
-    if (r < 0)
-        return r;
-    if (!get_list(call, answer, "tokens", failure))
-        return -1;
-    *ret_result = take_ptr(answer);
-    return 0;
+    return connect_and_get_list(call, "/v1/tokens", "tokens", ret_result, failure);
 }
 
 static void add_token(struct table *table, const json_t *token)

@@ -118,3 +118,15 @@ int fail_unexpected(const struct call *call, const char *what, struct failure *f
     return failure_set(failure, EXIT_CODE_OTHER, "the answer of %s makes no sense: %s",
             call->connection.host.text, what);
 }
+
+int connect_and_get_list(
+        struct call *call, const char *path, const char *key, json_t **ret_result, struct failure *failure)
+{
+    json_auto_t *answer = NULL;
+
+    if (call_connect(call, failure) < 0 || connection_get(&call->connection, path, &answer, failure) < 0 ||
+            !get_list(call, answer, key, failure))
+        return -1;
+    *ret_result = take_ptr(answer);
+    return 0;
+}

@@ -36,3 +36,7 @@ json_t *get_list(const struct call *call, const json_t *answer, const char *name
 
 /* What all "the answer makes no sense" failures say. */
 int fail_unexpected(const struct call *call, const char *what, struct failure *failure);
+
+/* Connects and gets a path whose answer must have a list of this name; the whole answer is the result. */
+int connect_and_get_list(
+        struct call *call, const char *path, const char *key, json_t **ret_result, struct failure *failure);
