@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later WITH Linux-syscall-note */
+/* What /dev/devreg offers to programs: the ABI of the module devreg.ko.
+ *
+ * There is one file descriptor per resource. Closing the last copy of one, or dying, releases what it stands
+ * for:
+ *
+ *   /dev/devreg    open() needs CAP_SYS_RAWIO    DEVREG_GET_INFO, DEVREG_CLAIM_REGION, DEVREG_OPEN_DEVICE
+ *   device         from DEVREG_OPEN_DEVICE       DEVREG_DEVICE_INFO, DEVREG_RESOURCE_INFO,
+ * DEVREG_CLAIM_RESOURCE, DEVREG_RESET, poll() region         from one of the two claims DEVREG_REGION_INFO,
+ * DEVREG_ACCESS, mmap(), poll()
+ *
+ * Descriptors are born close-on-exec; they may be passed to other processes, which then need no capability.
+ *
+ * Rules of all structures. They are the same for 32-bit and 64-bit programs. `argsz` is the size in octets
+ * that the caller knows the structure to have: at least that of ABI 1, below. Larger ones are taken when
+ * what this module does not know is zero, otherwise the call fails with E2BIG. Only the first `argsz` octets
+ * are written back. `flags` has the bits that are named here; others, and whatever is named `reserved`, must
+ * be zero, otherwise EINVAL. An ioctl that is not known gives ENOTTY. Texts end with a zero octet inside
+ * their array, otherwise EINVAL.
+ *
+ * Errors of all calls: EFAULT (a pointer leads nowhere), EINVAL (see above), ENOMEM, ENODEV (the device was
+ * removed, or unbound from the driver devreg: this descriptor has nothing behind it any more, and never will
+ * again). */
+#ifndef DEVREG_UAPI_H
+#define DEVREG_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Changes when a program that was made for the old one would no longer work. What only adds to it is a
+ * capability. */
+#ifndef DEVREG_ABI
+#define DEVREG_ABI 1
+#endif
+
+#define DEVREG_PATH        "/dev/devreg"
+#define DEVREG_DRIVER      "devreg" /* what to write into driver_override */
+
+#define DEVREG_NAME_SIZE   32 /* with the zero octet */
+#define DEVREG_OWNER_SIZE  64 /* likewise */
+#define DEVREG_DEVICE_SIZE 64 /* likewise */
+
+/* On /dev/devreg: what the module is and can do. */
+struct devreg_info {
+    __u32 argsz;
+    __u32 flags; /* zero */
+    __u32 abi;   /* out: DEVREG_ABI of the module */
+    __u32 page_size;
+    __aligned_u64 capabilities; /* out: DEVREG_CAPABILITY_* */
+    char version[16];           /* out: of the release */
+};
+
+#define DEVREG_CAPABILITY_MEMORY    (1ULL << 0) /* DEVREG_CLAIM_REGION of memory */
+#define DEVREG_CAPABILITY_PORTS     (1ULL << 1) /* and of ports: this machine has some */
+#define DEVREG_CAPABILITY_PCI       (1ULL << 2) /* DEVREG_OPEN_DEVICE of PCI functions */
+#define DEVREG_CAPABILITY_PLATFORM  (1ULL << 3) /* and of platform devices */
+#define DEVREG_CAPABILITY_ACCESS_64 (1ULL << 4) /* DEVREG_ACCESS of 64 bits, in memory regions */
+
+#define DEVREG_GET_INFO             _IOWR(0xD5, 0x00, struct devreg_info)
+
+/* How a region is claimed, and what it is. The last two are told, not asked for. */
+#define DEVREG_REGION_PORTS     (1U << 0) /* I/O ports; otherwise memory */
+#define DEVREG_REGION_READ_ONLY (1U << 1) /* neither written to nor mapped for writing */
+#define DEVREG_REGION_WRITE_COMBINING                                                                       \
+    (1U << 2) /* writes may be merged and delayed; otherwise uncached. Memory only */
+#define DEVREG_REGION_MAPPABLE (1U << 3) /* mmap() works: it begins and ends at page boundaries */
+#define DEVREG_REGION_GONE     (1U << 4) /* its device is: nothing works any more */
+
+/* On /dev/devreg: takes a range of physical addresses or of I/O ports for the caller alone. It is in
+ * /proc/iomem or /proc/ioports as "devreg:NAME" until it is released. The kernel takes back what /dev/mem
+ * and sysfs have mapped of it.
+ *
+ * When the range is inside a PCI function or platform device without a driver, the region is gone with the
+ * device.
+ *
+ * Returns a region descriptor, or -1 with
+ *   EBUSY    part of it is claimed or owned already; `owner` says by whom, when that can be found out
+ *   EPERM    part of it is the kernel's own memory, and `owner` "System RAM"; or kernel lockdown forbids it
+ *   ERANGE   it is empty, wraps around, or is beyond what this machine can address */
+struct devreg_claim {
+    __u32 argsz;
+    __u32 flags;                   /* DEVREG_REGION_* */
+    __aligned_u64 start;           /* physical address, or number of the first port */
+    __aligned_u64 size;            /* octets, or ports */
+    char name[DEVREG_NAME_SIZE];   /* printable, without blanks and slashes */
+    char owner[DEVREG_OWNER_SIZE]; /* out, also on failure; empty when not known */
+};
+
+#define DEVREG_CLAIM_REGION _IOWR(0xD5, 0x01, struct devreg_claim)
+
+/* Kinds of devices, and what is told of one. */
+#define DEVREG_DEVICE_PCI      (1U << 0)
+#define DEVREG_DEVICE_PLATFORM (1U << 1)
+#define DEVREG_DEVICE_RESET    (1U << 2) /* DEVREG_RESET works */
+#define DEVREG_DEVICE_GONE     (1U << 3)
+
+/* On /dev/devreg: opens a device that is bound to the driver devreg, through its driver_override. One opener
+ * at a time: the device is free again when this descriptor and those of all its regions are closed; it can't
+ * write to memory (bus mastering is off) before it is opened and after.
+ *
+ * Returns a device descriptor, or -1 with
+ *   ENODEV   there is no such device
+ *   ENXIO    it is there, but not bound to devreg; `owner` is the driver that it is bound to, empty when
+ * none EBUSY    it is open already; `owner` is the process, as "devregd[1234]" */
+struct devreg_open_device {
+    __u32 argsz;
+    __u32 flags;                   /* DEVREG_DEVICE_PCI or DEVREG_DEVICE_PLATFORM */
+    char name[DEVREG_DEVICE_SIZE]; /* of its folder in sysfs, as "0000:00:07.0" */
+    char owner[DEVREG_OWNER_SIZE]; /* out, also on failure */
+};
+
+#define DEVREG_OPEN_DEVICE _IOWR(0xD5, 0x02, struct devreg_open_device)
+
+/* On a device. */
+struct devreg_device_info {
+    __u32 argsz;
+    __u32 flags;          /* out: DEVREG_DEVICE_*; in: zero */
+    __u32 resource_count; /* out: indexes of DEVREG_RESOURCE_INFO are below it; some may be empty */
+    __u32 vendor;         /* out: of PCI, as in its configuration space, otherwise 0 */
+    __u32 device;
+    __u32 class_code; /* base class, subclass, interface */
+};
+
+#define DEVREG_DEVICE_INFO           _IOWR(0xD5, 0x03, struct devreg_device_info)
+
+#define DEVREG_RESOURCE_PORTS        (1U << 0) /* otherwise memory */
+#define DEVREG_RESOURCE_PREFETCHABLE (1U << 1)
+#define DEVREG_RESOURCE_READ_ONLY    (1U << 2)
+#define DEVREG_RESOURCE_64           (1U << 3) /* a 64-bit BAR, which takes the next index too */
+
+/* On a device: one of its BARs (PCI: index 0 to 5), or of its memory and port resources (platform, in the
+ * order in which the kernel lists them). EINVAL: there is no such index. */
+struct devreg_resource_info {
+    __u32 argsz;
+    __u32 flags; /* out: DEVREG_RESOURCE_*; in: zero */
+    __u32 index; /* in */
+    __u32 reserved;
+    __aligned_u64 start;         /* out: physical address or port */
+    __aligned_u64 size;          /* out: 0 when nothing is there */
+    char name[DEVREG_NAME_SIZE]; /* out: the kernel's, cut */
+};
+
+#define DEVREG_RESOURCE_INFO _IOWR(0xD5, 0x04, struct devreg_resource_info)
+
+/* On a device: as DEVREG_CLAIM_REGION, for a window of a resource. DEVREG_REGION_WRITE_COMBINING is for
+ * prefetchable BARs and platform memory (otherwise EINVAL), DEVREG_REGION_PORTS must not be given: the
+ * resource knows. Kernel lockdown does not forbid it: who could bind the device has been asked.
+ *
+ * Further errors: EINVAL there is no such resource, or it is empty; ERANGE the window is not inside it. */
+struct devreg_claim_resource {
+    __u32 argsz;
+    __u32 flags; /* DEVREG_REGION_* */
+    __u32 index;
+    __u32 reserved;
+    __aligned_u64 offset; /* of the window in the resource, octets or ports */
+    __aligned_u64 size;   /* of the window; 0: to the end of the resource */
+    char name[DEVREG_NAME_SIZE];
+    char owner[DEVREG_OWNER_SIZE]; /* out, also on failure */
+};
+
+#define DEVREG_CLAIM_RESOURCE _IOWR(0xD5, 0x05, struct devreg_claim_resource)
+
+/* On a device: sets it back to what it is after power-on and restores its configuration space; mappings
+ * stay. EOPNOTSUPP: this device can't. */
+struct devreg_reset {
+    __u32 argsz;
+    __u32 flags; /* zero */
+};
+
+#define DEVREG_RESET _IOWR(0xD5, 0x06, struct devreg_reset)
+
+/* On a region. */
+struct devreg_region_info {
+    __u32 argsz;
+    __u32 flags;         /* out: DEVREG_REGION_*; in: zero */
+    __aligned_u64 start; /* out: physical address or port */
+    __aligned_u64 size;  /* out */
+    __u32 widths;        /* out: of DEVREG_ACCESS, a set: 1, 2, 4 and 8 octets are their own bits */
+    __u32 reserved;
+    char name[DEVREG_NAME_SIZE]; /* out: as it was claimed */
+};
+
+#define DEVREG_REGION_INFO      _IOWR(0xD5, 0x07, struct devreg_region_info)
+
+#define DEVREG_ACCESS_WRITE     (1U << 0) /* otherwise read */
+#define DEVREG_ACCESS_REPEAT    (1U << 1) /* all at `offset` (a FIFO); otherwise each at the next register */
+
+#define DEVREG_ACCESS_COUNT_MAX (1U << 20)
+
+/* On a region: `count` accesses of `width` octets, one after the other, each naturally aligned and in one
+ * piece. Values are in the memory at `data` in the order of octets in which the device has them:
+ * little-endian for what the device takes for a number.
+ *
+ * Errors: EINVAL width not among the region's, offset not a multiple of it, count 0 or too large; ERANGE not
+ * inside the region; EACCES written to, but claimed as read-only; EINTR a signal that ends the process came.
+ * On failure `done` says how many accesses were made: all before that one. */
+struct devreg_access {
+    __u32 argsz;
+    __u32 flags;          /* DEVREG_ACCESS_* */
+    __aligned_u64 offset; /* octets or ports from the region's start */
+    __u32 width;          /* octets */
+    __u32 count;
+    __aligned_u64 data; /* address of count * width octets in the caller's memory */
+    __u32 done;         /* out, also on failure */
+    __u32 reserved;
+};
+
+#define DEVREG_ACCESS _IOWR(0xD5, 0x08, struct devreg_access)
+
+/* mmap() of a region: `offset` 0 is its start. MAP_SHARED only, not executable, at most to its end; it can't
+ * be split (munmap() or mprotect() of a part fails with EINVAL) and fork() does not copy it. When the region
+ * is gone, touching it gives SIGBUS.
+ *
+ * poll() of a device or region: POLLHUP and POLLERR when it is gone, otherwise nothing. */
+
+#endif
