@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Taking a range: which ones can't be had, and whose they are then. */
+#include <linux/file.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define CLAIM_FLAGS  (DEVREG_REGION_PORTS | DEVREG_REGION_READ_ONLY | DEVREG_REGION_WRITE_COMBINING)
+#define WINDOW_FLAGS (DEVREG_REGION_READ_ONLY | DEVREG_REGION_WRITE_COMBINING)
+
+static int check_range(bool ports, u64 start, u64 size)
+{
+    u64 limit = ports ? ioport_resource.end : iomem_resource.end;
+
+    return size == 0 || size > SIZE_MAX || start > limit || size - 1 > limit - start ? -ERANGE : 0;
+}
+
+/* Mapped are whole pages, and only what was claimed. */
+static bool is_mappable(const struct region *region)
+{
+    return !(region->flags & DEVREG_REGION_PORTS) && PAGE_ALIGNED(region->start) &&
+           PAGE_ALIGNED(region->size);
+}
+
+static bool find_own(const struct region *wanted, char owner[DEVREG_OWNER_SIZE])
+{
+    const struct region *other;
+
+    list_for_each_entry(other, &region_list, entry)
+    {
+        if ((other->flags ^ wanted->flags) & DEVREG_REGION_PORTS ||
+                other->start > wanted->start + (wanted->size - 1) ||
+                wanted->start > other->start + (other->size - 1))
+            continue;
+        strscpy(owner, other->label, DEVREG_OWNER_SIZE);
+        return true;
+    }
+    return false;
+}
+
+/* Exclusive: neither /dev/mem nor sysfs map it, however the kernel was built. */
+static bool request_range(const struct region *region)
+{
+    if (region->flags & DEVREG_REGION_PORTS)
+        return request_region(region->start, region->size, region->label);
+    return request_mem_region_exclusive(region->start, region->size, region->label);
+}
+
+/* One kind of caching for all mappings of a range: it is settled here, before the first one. */
+static int settle_caching(struct region *region)
+{
+    int r;
+
+    if (!(region->flags & DEVREG_REGION_WRITE_COMBINING))
+        return 0;
+    r = region->flags & DEVREG_REGION_MAPPABLE ? arch_io_reserve_memtype_wc(region->start, region->size)
+                                               : -EINVAL;
+    if (r) {
+        region->flags &= ~DEVREG_REGION_WRITE_COMBINING;
+        release_mem_region(region->start, region->size);
+    }
+    return r;
+}
+
+static int take_range(struct region *region, char owner[DEVREG_OWNER_SIZE])
+{
+    int r;
+
+    lockdep_assert_held(&devreg_lock);
+    if (region->device && region->device->gone)
+        return -ENODEV;
+    if (!request_range(region)) {
+        find_own(region, owner);
+        return -EBUSY;
+    }
+    r = settle_caching(region);
+    if (r)
+        return r;
+    region->claimed = true;
+    list_add_tail(&region->entry, &region_list);
+    return 0;
+}
+
+int region_claim(struct region *region, u64 start, u64 size, char owner[DEVREG_OWNER_SIZE])
+{
+    bool ports = region->flags & DEVREG_REGION_PORTS;
+    int r = check_range(ports, start, size);
+
+    if (r)
+        return r;
+    if (!ports &&
+            region_intersects(start, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) != REGION_DISJOINT) {
+        strscpy(owner, "System RAM", DEVREG_OWNER_SIZE);
+        return -EPERM;
+    }
+    region->start = start;
+    region->size = size;
+    if (is_mappable(region))
+        region->flags |= DEVREG_REGION_MAPPABLE;
+    mutex_lock(&devreg_lock);
+    r = take_range(region, owner);
+    mutex_unlock(&devreg_lock);
+    if (r == -EBUSY && !owner[0])
+        owner_of_range(ports, start, start + (size - 1), owner);
+    return r;
+}
+
+/* The file is closed again when the claim fails: that undoes everything. */
+static int claim_file(struct call *call, struct region *region, struct file *file, u64 start, u64 size,
+        char owner[DEVREG_OWNER_SIZE])
+{
+    int r = region_claim(region, start, size, owner);
+
+    if (r)
+        fput(file);
+    else
+        call->new_file = file;
+    return r;
+}
+
+int region_call_claim(struct call *call, void *argument)
+{
+    struct devreg_claim *claim = argument;
+    bool ports = claim->flags & DEVREG_REGION_PORTS;
+    struct region *region;
+    struct file *file;
+    int r = check_flags(claim->flags, CLAIM_FLAGS) ?: check_text(claim->name, sizeof(claim->name));
+
+    memset(claim->owner, 0, sizeof(claim->owner));
+    if (r)
+        return r;
+    if (ports && (claim->flags & DEVREG_REGION_WRITE_COMBINING || !IS_ENABLED(CONFIG_HAS_IOPORT_MAP)))
+        return -EINVAL;
+    r = check_range(ports, claim->start, claim->size)
+                ?: security_locked_down(ports ? LOCKDOWN_IOPORT : LOCKDOWN_DEV_MEM);
+    if (r)
+        return r;
+    if (owner_is_driver(ports, claim->start, claim->start + (claim->size - 1), claim->owner))
+        return -EBUSY;
+    region = region_new(claim->name, claim->flags, NULL, &file);
+    if (IS_ERR(region))
+        return PTR_ERR(region);
+    return claim_file(call, region, file, claim->start, claim->size, claim->owner);
+}
+
+/* The window of a resource, as addresses. The device may not go while its resources are looked at. */
+static int find_window(struct devreg_device *device, struct devreg_claim_resource *claim, u64 *ret_start)
+{
+    const struct resource *resource = NULL;
+    u64 size;
+    int r = 0;
+
+    mutex_lock(&devreg_lock);
+    if (device->gone)
+        r = -ENODEV;
+    else if (claim->index < device->bus->resource_count(device->device))
+        resource = device->bus->resource(device->device, claim->index);
+    if (r == 0 && (!resource || resource_size(resource) == 0))
+        r = -EINVAL;
+    if (r)
+        goto out;
+    size = resource_size(resource);
+    if (resource->flags & IORESOURCE_IO)
+        claim->flags |= DEVREG_REGION_PORTS;
+    if (claim->offset >= size || claim->size > size - claim->offset)
+        r = -ERANGE;
+    else if (claim->flags & DEVREG_REGION_WRITE_COMBINING &&
+             (resource->flags & IORESOURCE_IO ||
+                     (device->bus->kind == DEVREG_DEVICE_PCI && !(resource->flags & IORESOURCE_PREFETCH))))
+        r = -EINVAL;
+    if (claim->size == 0)
+        claim->size = size - claim->offset;
+    *ret_start = resource->start + claim->offset;
+out:
+    mutex_unlock(&devreg_lock);
+    return r;
+}
+
+int region_call_claim_resource(struct call *call, void *argument)
+{
+    struct devreg_device *device = call->file->private_data;
+    struct devreg_claim_resource *claim = argument;
+    struct region *region;
+    struct file *file;
+    u64 start;
+    int r = check_flags(claim->flags, WINDOW_FLAGS) ?: check_reserved(claim->reserved) ?:
+            check_text(claim->name, sizeof(claim->name));
+
+    memset(claim->owner, 0, sizeof(claim->owner));
+    if (r)
+        return r;
+    r = find_window(device, claim, &start);
+    if (r)
+        return r;
+    region = region_new(claim->name, claim->flags, device, &file);
+    if (IS_ERR(region))
+        return PTR_ERR(region);
+    return claim_file(call, region, file, start, claim->size, claim->owner);
+}

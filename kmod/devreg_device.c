@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Devices that are bound to the driver devreg. One lives as long as its driver's binding or any descriptor;
+ * between the two it is gone: the descriptors are there, with nothing behind them. */
+#include <linux/device.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+static LIST_HEAD(devices);
+
+int device_add_bound(struct device *bound, const struct device_bus *bus)
+{
+    struct devreg_device *device = kzalloc(sizeof(*device), GFP_KERNEL);
+
+    if (!device)
+        return -ENOMEM;
+    kref_init(&device->references);
+    mutex_init(&device->reset);
+    init_waitqueue_head(&device->wait);
+    device->bus = bus;
+    device->device = get_device(bound);
+    dev_set_drvdata(bound, device);
+    mutex_lock(&devreg_lock);
+    list_add_tail(&device->entry, &devices);
+    mutex_unlock(&devreg_lock);
+    return 0;
+}
+
+static void revoke_regions(const struct devreg_device *device)
+{
+    struct region *region, *next;
+
+    list_for_each_entry_safe(region, next, &region_list, entry)
+    {
+        if (region->device == device)
+            region_revoke(region);
+    }
+}
+
+void device_remove_bound(struct device *bound)
+{
+    struct devreg_device *device = dev_get_drvdata(bound);
+
+    mutex_lock(&device->reset);
+    mutex_lock(&devreg_lock);
+    device->gone = true;
+    list_del(&device->entry);
+    device->bus->quiet(bound);
+    revoke_regions(device);
+    mutex_unlock(&devreg_lock);
+    mutex_unlock(&device->reset);
+    wake_up_all(&device->wait);
+    device_unref(device);
+}
+
+void device_use(struct devreg_device *device)
+{
+    lockdep_assert_held(&devreg_lock);
+    device->users++;
+}
+
+void device_unuse(struct devreg_device *device)
+{
+    lockdep_assert_held(&devreg_lock);
+    if (--device->users == 0 && !device->gone)
+        device->bus->quiet(device->device);
+}
+
+static void device_free(struct kref *references)
+{
+    struct devreg_device *device = container_of(references, struct devreg_device, references);
+
+    put_device(device->device);
+    kfree(device);
+}
+
+void device_unref(struct devreg_device *device)
+{
+    kref_put(&device->references, device_free);
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+    struct devreg_device *device = file->private_data;
+
+    mutex_lock(&devreg_lock);
+    device_unuse(device);
+    mutex_unlock(&devreg_lock);
+    device_unref(device);
+    file_released();
+    return 0;
+}
+
+static bool is_gone(const struct devreg_device *device)
+{
+    return READ_ONCE(device->gone);
+}
+
+static int call_info(struct call *call, void *argument)
+{
+    struct devreg_device *device = call->file->private_data;
+    struct devreg_device_info *info = argument;
+    int r = check_flags(info->flags, 0);
+
+    if (r)
+        return r;
+    info->flags = device->bus->kind;
+    info->resource_count = info->vendor = info->device = info->class_code = 0;
+    mutex_lock(&devreg_lock);
+    if (device->gone) {
+        info->flags |= DEVREG_DEVICE_GONE;
+    } else {
+        info->resource_count = device->bus->resource_count(device->device);
+        device->bus->describe(device->device, info);
+    }
+    mutex_unlock(&devreg_lock);
+    return 0;
+}
+
+static void describe_resource(const struct resource *resource, struct devreg_resource_info *info)
+{
+    if (resource->flags & IORESOURCE_IO)
+        info->flags |= DEVREG_RESOURCE_PORTS;
+    if (resource->flags & IORESOURCE_PREFETCH)
+        info->flags |= DEVREG_RESOURCE_PREFETCHABLE;
+    if (resource->flags & IORESOURCE_READONLY)
+        info->flags |= DEVREG_RESOURCE_READ_ONLY;
+    if (resource->flags & IORESOURCE_MEM_64)
+        info->flags |= DEVREG_RESOURCE_64;
+    info->start = resource->start;
+    info->size = resource_size(resource);
+    if (resource->name)
+        strscpy(info->name, resource->name, sizeof(info->name));
+}
+
+static int call_resource(struct call *call, void *argument)
+{
+    struct devreg_device *device = call->file->private_data;
+    struct devreg_resource_info *info = argument;
+    const struct resource *resource;
+    int r = check_flags(info->flags, 0) ?: check_reserved(info->reserved);
+
+    if (r)
+        return r;
+    info->start = info->size = 0;
+    memset(info->name, 0, sizeof(info->name));
+    mutex_lock(&devreg_lock);
+    if (device->gone) {
+        r = -ENODEV;
+    } else if (info->index >= device->bus->resource_count(device->device)) {
+        r = -EINVAL;
+    } else {
+        resource = device->bus->resource(device->device, info->index);
+        if (resource)
+            describe_resource(resource, info);
+    }
+    mutex_unlock(&devreg_lock);
+    return r;
+}
+
+/* Slow, so not under devreg_lock: only this device has to wait. */
+static int call_reset(struct call *call, void *argument)
+{
+    struct devreg_device *device = call->file->private_data;
+    struct devreg_reset *reset = argument;
+    int r = check_flags(reset->flags, 0);
+
+    if (r)
+        return r;
+    mutex_lock(&device->reset);
+    r = device->gone ? -ENODEV : device->bus->reset(device->device);
+    mutex_unlock(&device->reset);
+    return r;
+}
+
+static const struct call_row calls[] = {
+        {DEVREG_DEVICE_INFO, sizeof(struct devreg_device_info), call_info},
+        {DEVREG_RESOURCE_INFO, sizeof(struct devreg_resource_info), call_resource},
+        {DEVREG_CLAIM_RESOURCE, sizeof(struct devreg_claim_resource), region_call_claim_resource},
+        {DEVREG_RESET, sizeof(struct devreg_reset), call_reset},
+};
+
+static long device_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+    return call_serve(calls, ARRAY_SIZE(calls), file, command, argument);
+}
+
+static __poll_t device_poll(struct file *file, poll_table *table)
+{
+    struct devreg_device *device = file->private_data;
+
+    poll_wait(file, &device->wait, table);
+    return is_gone(device) ? EPOLLHUP | EPOLLERR : 0;
+}
+
+static void device_show(struct seq_file *text, struct file *file)
+{
+    struct devreg_device *device = file->private_data;
+
+    seq_printf(text, "devreg-device:\t%s%s\n", dev_name(device->device), is_gone(device) ? ", gone" : "");
+}
+
+const struct file_operations device_operations = {
+        .owner = THIS_MODULE,
+        .release = device_release,
+        .unlocked_ioctl = device_ioctl,
+        .compat_ioctl = compat_ptr_ioctl,
+        .poll = device_poll,
+        .show_fdinfo = device_show,
+};
+
+/* With a reference for the caller, who is its user then. */
+static struct devreg_device *use_device(u32 kind, const char *name, char owner[DEVREG_OWNER_SIZE])
+{
+    struct devreg_device *device;
+
+    list_for_each_entry(device, &devices, entry)
+    {
+        if (device->bus->kind != kind || strcmp(dev_name(device->device), name) != 0)
+            continue;
+        if (device->users > 0) {
+            strscpy(owner, device->holder, DEVREG_OWNER_SIZE);
+            return ERR_PTR(-EBUSY);
+        }
+        snprintf(device->holder, sizeof(device->holder), "%s[%d]", current->comm, task_tgid_nr(current));
+        device_use(device);
+        kref_get(&device->references);
+        return device;
+    }
+    return NULL;
+}
+
+/* Why a device of this name can't be opened. Its driver is only told when nobody binds or unbinds it right
+ * now. */
+static int explain_absence(const struct device_bus *bus, const char *name, char owner[DEVREG_OWNER_SIZE])
+{
+    struct device *device = bus->find(name);
+
+    if (!device)
+        return -ENODEV;
+    if (device_trylock(device)) {
+        if (device->driver)
+            strscpy(owner, device->driver->name, DEVREG_OWNER_SIZE);
+        device_unlock(device);
+    }
+    put_device(device);
+    return -ENXIO;
+}
+
+static const struct device_bus *find_bus(u32 kind)
+{
+    if (kind == DEVREG_DEVICE_PLATFORM)
+        return &device_bus_platform;
+#ifdef CONFIG_PCI
+    if (kind == DEVREG_DEVICE_PCI)
+        return &device_bus_pci;
+#endif
+    return NULL;
+}
+
+int device_call_open(struct call *call, void *argument)
+{
+    struct devreg_open_device *open = argument;
+    const struct device_bus *bus = find_bus(open->flags);
+    struct devreg_device *device;
+    struct file *file;
+    int r = check_text(open->name, sizeof(open->name));
+
+    memset(open->owner, 0, sizeof(open->owner));
+    if (r || !bus)
+        return -EINVAL;
+    mutex_lock(&devreg_lock);
+    device = use_device(bus->kind, open->name, open->owner);
+    mutex_unlock(&devreg_lock);
+    if (IS_ERR(device))
+        return PTR_ERR(device);
+    if (!device)
+        return explain_absence(bus, open->name, open->owner);
+    file = file_new("devreg-device", &device_operations, device, O_RDWR);
+    if (IS_ERR(file)) {
+        mutex_lock(&devreg_lock);
+        device_unuse(device);
+        mutex_unlock(&devreg_lock);
+        device_unref(device);
+        return PTR_ERR(file);
+    }
+    call->new_file = file;
+    return 0;
+}

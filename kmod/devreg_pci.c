@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* PCI functions. There is no table of identifications: only what an administrator names in driver_override
+ * comes here. */
+#include <linux/pci.h>
+
+#include "internal.h"
+
+static struct device *pci_find(const char *name)
+{
+    return bus_find_device_by_name(&pci_bus_type, NULL, name);
+}
+
+static unsigned int pci_resource_count(struct device *device)
+{
+    return PCI_STD_NUM_BARS;
+}
+
+static struct resource *pci_resource(struct device *device, unsigned int index)
+{
+    struct resource *resource = &to_pci_dev(device)->resource[index];
+
+    /* Without an address when the firmware found no room for it. */
+    return resource->flags & (IORESOURCE_MEM | IORESOURCE_IO) && !(resource->flags & IORESOURCE_UNSET)
+                   ? resource
+                   : NULL;
+}
+
+static bool can_reset(const struct pci_dev *function)
+{
+#ifdef HAVE_RESET_METHODS
+    return function->reset_methods[0];
+#else
+    return function->reset_fn;
+#endif
+}
+
+static void pci_describe(struct device *device, struct devreg_device_info *info)
+{
+    const struct pci_dev *function = to_pci_dev(device);
+
+    info->vendor = function->vendor;
+    info->device = function->device;
+    info->class_code = function->class;
+    if (can_reset(function))
+        info->flags |= DEVREG_DEVICE_RESET;
+}
+
+/* Gives up rather than wait for a lock: whoever unbinds the device has that lock and waits for us. */
+static int pci_reset(struct device *device)
+{
+    struct pci_dev *function = to_pci_dev(device);
+
+    return can_reset(function) ? pci_try_reset_function(function) : -EOPNOTSUPP;
+}
+
+static void pci_quiet(struct device *device)
+{
+    pci_clear_master(to_pci_dev(device));
+}
+
+const struct device_bus device_bus_pci = {
+        .kind = DEVREG_DEVICE_PCI,
+        .find = pci_find,
+        .resource_count = pci_resource_count,
+        .resource = pci_resource,
+        .describe = pci_describe,
+        .reset = pci_reset,
+        .quiet = pci_quiet,
+};
+
+static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
+{
+    int r;
+
+    if (function->hdr_type != PCI_HEADER_TYPE_NORMAL) {
+        pci_err(function, "a bridge can't be given away: others are behind it\n");
+        return -EINVAL;
+    }
+    r = pci_enable_device(function);
+    if (r)
+        return r;
+    pci_clear_master(function);
+    r = device_add_bound(&function->dev, &device_bus_pci);
+    if (r)
+        pci_disable_device(function);
+    return r;
+}
+
+static void pci_remove(struct pci_dev *function)
+{
+    device_remove_bound(&function->dev);
+    pci_disable_device(function);
+}
+
+static void pci_shutdown(struct pci_dev *function)
+{
+    pci_clear_master(function);
+}
+
+static struct pci_driver driver = {
+        .name = DEVREG_DRIVER,
+        .probe = pci_probe,
+        .remove = pci_remove,
+        .shutdown = pci_shutdown,
+};
+
+int __init pci_init(void)
+{
+    return pci_register_driver(&driver);
+}
+
+void pci_done(void)
+{
+    pci_unregister_driver(&driver);
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Platform devices, likewise only those whose driver_override names this driver. */
+#include <linux/module.h>
+#include <linux/platform_device.h>
+
+#include "internal.h"
+
+static struct device *platform_find(const char *name)
+{
+    return bus_find_device_by_name(&platform_bus_type, NULL, name);
+}
+
+static bool is_window(const struct resource *resource)
+{
+    return resource_type(resource) == IORESOURCE_MEM || resource_type(resource) == IORESOURCE_IO;
+}
+
+static struct resource *platform_resource(struct device *device, unsigned int index)
+{
+    struct platform_device *platform = to_platform_device(device);
+    unsigned int i;
+
+    for (i = 0; i < platform->num_resources; i++) {
+        if (is_window(&platform->resource[i]) && index-- == 0)
+            return &platform->resource[i];
+    }
+    return NULL;
+}
+
+static unsigned int platform_resource_count(struct device *device)
+{
+    unsigned int count = 0;
+
+    while (platform_resource(device, count))
+        count++;
+    return count;
+}
+
+static void platform_describe(struct device *device, struct devreg_device_info *info)
+{
+}
+
+static int platform_reset(struct device *device)
+{
+    return -EOPNOTSUPP;
+}
+
+/* No way to stop a platform device is known that all have. */
+static void platform_quiet(struct device *device)
+{
+}
+
+const struct device_bus device_bus_platform = {
+        .kind = DEVREG_DEVICE_PLATFORM,
+        .find = platform_find,
+        .resource_count = platform_resource_count,
+        .resource = platform_resource,
+        .describe = platform_describe,
+        .reset = platform_reset,
+        .quiet = platform_quiet,
+};
+
+static int platform_probe(struct platform_device *device)
+{
+    return device_add_bound(&device->dev, &device_bus_platform);
+}
+
+#ifdef HAVE_PLATFORM_REMOVE_VOID
+static void platform_remove(struct platform_device *device)
+{
+    device_remove_bound(&device->dev);
+}
+#else
+static int platform_remove(struct platform_device *device)
+{
+    device_remove_bound(&device->dev);
+    return 0;
+}
+#endif
+
+static struct platform_driver driver = {
+        .driver = {.name = DEVREG_DRIVER},
+        .probe = platform_probe,
+        .remove = platform_remove,
+};
+
+int __init platform_init(void)
+{
+    return platform_driver_register(&driver);
+}
+
+void platform_done(void)
+{
+    platform_driver_unregister(&driver);
+}

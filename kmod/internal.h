@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the module share.
+ *
+ * Locks, outermost first:
+ *   a task's mmap_lock     held by the kernel around mmap() and page faults
+ *   devreg_device.reset    a device is being reset, or taken away
+ *   devreg_lock            which devices and regions there are, who holds them
+ *   region.lock            for reading: the hardware is being touched, so it must stay; for writing: it goes
+ * Nothing is copied from or to a program, and no lock of the driver core is waited for, under the last
+ * three. */
+#ifndef DEVREG_INTERNAL_H
+#define DEVREG_INTERNAL_H
+
+#include <linux/fs.h>
+#include <linux/ioport.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/rwsem.h>
+#include <linux/wait.h>
+
+#include "uapi/devreg.h"
+
+extern struct mutex devreg_lock;
+
+/* devreg_argument.c: ioctls as tables. */
+
+/* One call while it is served. A handler that makes a descriptor leaves its file here. */
+struct call {
+    struct file *file;
+    struct file *new_file;
+};
+
+struct call_row {
+    unsigned int command;
+    size_t size; /* of the argument, in ABI 1 */
+    int (*function)(struct call *call, void *argument);
+};
+
+/* Copies the argument in, calls the row's function, and copies the argument out, also after a failure.
+ * Returns the new descriptor, 0, or a negative errno. */
+long call_serve(const struct call_row *rows, size_t count, struct file *file, unsigned int command,
+        unsigned long argument);
+
+int check_reserved(u32 value);
+int check_flags(u32 flags, u32 allowed);
+int check_text(const char *text, size_t size);
+
+/* devreg_file.c: files that are in no folder. */
+
+/* A file with an inode, and so a mapping, of its own: other anonymous files share one, and what is unmapped
+ * in one would be unmapped in all of them. On success the file owns `data`; its release must call
+ * file_released(). */
+struct file *file_new(const char *name, const struct file_operations *operations, void *data, int flags);
+void file_released(void);
+
+/* devreg_owner.c: who has what we were refused. */
+
+/* The innermost owner of any part of the range, as /proc/iomem and /proc/ioports name it; empty when
+ * unknown. */
+void owner_of_range(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE]);
+
+/* Whether a PCI function or platform device that has any part of the range is bound to a driver. */
+bool owner_is_driver(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE]);
+
+/* devreg_region.c, devreg_claim.c, devreg_access.c, devreg_map.c: a claimed range. */
+
+#define REGION_LABEL_SIZE (sizeof("devreg:") - 1 + DEVREG_NAME_SIZE)
+
+struct region {
+    struct list_head entry;        /* of region_list, or empty; under devreg_lock */
+    struct devreg_device *device;  /* NULL: a range of addresses alone */
+    struct address_space *mapping; /* of its file */
+    u32 flags;                     /* DEVREG_REGION_* */
+    u64 start, size;
+    char label[REGION_LABEL_SIZE]; /* as /proc/iomem shows it */
+    bool claimed;                  /* there is something to give back; under devreg_lock */
+
+    struct rw_semaphore lock;
+    bool gone;           /* under lock */
+    struct mutex mapped; /* around making `base` */
+    void __iomem *base;  /* NULL until it is needed */
+    wait_queue_head_t wait;
+};
+
+extern const struct file_operations region_operations;
+extern struct list_head region_list; /* all that are claimed; under devreg_lock */
+
+static inline const char *region_name(const struct region *region)
+{
+    return region->label + sizeof("devreg:") - 1;
+}
+
+/* Makes a region with a file, which owns it and holds nothing yet. */
+struct region *region_new(const char *name, u32 flags, struct devreg_device *device, struct file **ret_file);
+
+/* Takes the range for it. On -EBUSY and -EPERM owner says whose it is. */
+int region_claim(struct region *region, u64 start, u64 size, char owner[DEVREG_OWNER_SIZE]);
+
+/* Gives back what it holds. Under devreg_lock, when nothing touches it any more. */
+void region_give_back(struct region *region);
+
+/* Takes the hardware away from it: mappings are zapped, accesses under way have ended. Under devreg_lock. */
+void region_revoke(struct region *region);
+
+/* Handlers of ioctls. */
+int region_call_claim(struct call *call, void *argument);
+int region_call_claim_resource(struct call *call, void *argument);
+int region_call_access(struct call *call, void *argument);
+
+u32 region_widths(const struct region *region);
+int region_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* devreg_device.c: a device that is bound to this driver. */
+
+/* What differs between buses. */
+struct device_bus {
+    u32 kind;                                 /* DEVREG_DEVICE_PCI or DEVREG_DEVICE_PLATFORM */
+    struct device *(*find)(const char *name); /* with a reference, or NULL */
+    unsigned int (*resource_count)(struct device *device);
+    struct resource *(*resource)(
+            struct device *device, unsigned int index); /* NULL or empty: nothing there */
+    void (*describe)(struct device *device, struct devreg_device_info *info);
+    int (*reset)(struct device *device);
+    void (*quiet)(struct device *device); /* no DMA any more */
+};
+
+struct devreg_device {
+    struct kref references; /* of the driver, and of each descriptor */
+    struct list_head entry; /* of all; under devreg_lock */
+    const struct device_bus *bus;
+    struct device *device; /* with a reference */
+    struct mutex reset;
+    bool gone;                      /* written under reset and devreg_lock */
+    unsigned int users;             /* descriptors, its own and its regions'; under devreg_lock */
+    char holder[DEVREG_OWNER_SIZE]; /* while users is not 0; under devreg_lock */
+    wait_queue_head_t wait;
+};
+
+extern const struct file_operations device_operations;
+
+/* For the drivers: begins and ends a device's time. After device_remove() nothing touches it any more. */
+int device_add_bound(struct device *device, const struct device_bus *bus);
+void device_remove_bound(struct device *device);
+
+/* Under devreg_lock. */
+void device_use(struct devreg_device *device);
+void device_unuse(struct devreg_device *device);
+
+void device_unref(struct devreg_device *device);
+
+int device_call_open(struct call *call, void *argument);
+
+/* devreg_pci.c, devreg_platform.c */
+
+#ifdef CONFIG_PCI
+int __init pci_init(void);
+void pci_done(void);
+#else
+static inline int pci_init(void)
+{
+    return 0;
+}
+static inline void pci_done(void)
+{
+}
+#endif
+extern const struct device_bus device_bus_pci;
+
+int __init platform_init(void);
+void platform_done(void);
+extern const struct device_bus device_bus_platform;
+
+#endif

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Whether a platform driver's remove returns nothing. */
+#include <linux/platform_device.h>
+
+static void probe_remove(struct platform_device *device)
+{
+    (void)device;
+}
+
+extern struct platform_driver probe;
+struct platform_driver probe = {.remove = probe_remove};
