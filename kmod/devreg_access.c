@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Register accesses by ioctl: for ports, and for memory that can't be mapped because it does not fill its
  * pages. */
 #include <linux/io.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* The rules that hold for every ioctl (uapi/devreg.h), in one place. */
 #include <linux/file.h>
 #include <linux/string.h>

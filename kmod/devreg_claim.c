@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Taking a range: which ones can't be had, and whose they are then. */
 #include <linux/file.h>
 #include <linux/io.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Devices that are bound to the driver devreg. One lives as long as its driver's binding or any descriptor;
  * between the two it is gone: the descriptors are there, with nothing behind them. */
 #include <linux/device.h>

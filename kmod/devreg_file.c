@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Files for devices and regions, in a file system of their own that nobody can mount. It exists while there
  * are such files: mounted all the time it would hold the module, which could never be unloaded. */
 #include <linux/file.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* The module's begin and end, and /dev/devreg. */
 #include <linux/capability.h>
 #include <linux/miscdevice.h>
@@ -167,5 +167,4 @@ module_exit(main_exit);
 MODULE_DESCRIPTION("Claims device registers for programs");
 MODULE_AUTHOR("The devreg developers");
 MODULE_VERSION(DEVREG_VERSION);
-/* LGPL-2.1-or-later may be used as GPL-2.0-or-later, which is what the kernel asks for. */
 MODULE_LICENSE("GPL");

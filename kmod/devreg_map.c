@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Regions mapped into programs. Pages come when they are first touched, and under region->lock, so that none
  * comes back after the region was revoked. */
 #include <linux/mm.h>

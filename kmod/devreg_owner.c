@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Whose a range is that we were refused. The kernel has no exported function that tells it: its tree of
  * resources is behind a lock of its own. /proc/iomem and /proc/ioports show that tree under the lock, so
  * they are read, as a program would, with the kernel's rights (others see no addresses), and only after a

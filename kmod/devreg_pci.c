@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* PCI functions. There is no table of identifications: only what an administrator names in driver_override
  * comes here. */
 #include <linux/pci.h>

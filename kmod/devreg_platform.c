@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Platform devices, likewise only those whose driver_override names this driver. */
 #include <linux/module.h>
 #include <linux/platform_device.h>

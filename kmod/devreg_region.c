@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* A region as a file: what it is, and how it ends. It ends in one of two ways, whichever comes first: its
  * file is closed (region_release), or its hardware goes (region_revoke); the hardware's range is given back
  * at that moment. */

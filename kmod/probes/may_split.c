@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Whether the operation that refuses to split a VMA is called may_split (before: split). */
 #include <linux/mm.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Whether a platform driver's remove returns nothing. */
 #include <linux/platform_device.h>
 

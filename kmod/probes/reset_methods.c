@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Whether a PCI function has a list of ways to reset it (before: the flag reset_fn). */
 #include <linux/pci.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: GPL-2.0-only
 /* Whether flags of a VMA are changed by functions (they are constant then). */
 #include <linux/mm.h>
 

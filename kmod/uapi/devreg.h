@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later WITH Linux-syscall-note */
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /* What /dev/devreg offers to programs: the ABI of the module devreg.ko.
  *
  * There is one file descriptor per resource. Closing the last copy of one, or dying, releases what it stands
