@@ -134,34 +134,47 @@ static int check_access(const struct region *region, const struct devreg_access 
     return 0;
 }
 
+/* One piece of up to `count` accesses: from or to the program outside the lock, and the hardware under it.
+ * When the program's memory ends inside the piece, those are made whose values are there. */
+static int serve_piece(struct region *region, struct devreg_access *access, u32 count, union piece *piece)
+{
+    u8 __user *user = u64_to_user_ptr(access->data) + (size_t)access->done * access->width;
+    bool write = access->flags & DEVREG_ACCESS_WRITE;
+    unsigned long missing = 0;
+    int r;
+
+    if (write)
+        missing = copy_from_user(piece, user, (size_t)count * access->width);
+    count -= DIV_ROUND_UP(missing, access->width);
+    if (count == 0)
+        return -EFAULT;
+    down_read(&region->lock);
+    r = move_piece(region, access, count, piece);
+    up_read(&region->lock);
+    if (r)
+        return r;
+    if (!write) {
+        missing = copy_to_user(user, piece, (size_t)count * access->width);
+        count -= DIV_ROUND_UP(missing, access->width);
+    }
+    access->done += count;
+    return missing ? -EFAULT : 0;
+}
+
 int region_call_access(struct call *call, void *argument)
 {
     struct region *region = call->file->private_data;
     struct devreg_access *access = argument;
-    bool write = access->flags & DEVREG_ACCESS_WRITE;
-    u8 __user *user = u64_to_user_ptr(access->data);
     union piece piece;
     int r;
 
     access->done = 0;
     r = check_access(region, access);
     while (r == 0 && access->done < access->count) {
-        u32 count = min_t(u32, access->count - access->done, PIECE_SIZE / access->width);
-        size_t size = (size_t)count * access->width;
-
         if (fatal_signal_pending(current))
             return -EINTR;
-        if (write && copy_from_user(&piece, user, size))
-            return -EFAULT;
-        down_read(&region->lock);
-        r = move_piece(region, access, count, &piece);
-        up_read(&region->lock);
-        if (r == 0 && !write && copy_to_user(user, &piece, size))
-            return -EFAULT;
-        if (r == 0) {
-            access->done += count;
-            user += size;
-        }
+        r = serve_piece(region, access, min_t(u32, access->count - access->done, PIECE_SIZE / access->width),
+                &piece);
         cond_resched();
     }
     return r;

@@ -72,7 +72,8 @@ static int check_window(const struct region *region, struct vm_area_struct *vma)
 {
     unsigned long pages = (unsigned long)(region->size >> PAGE_SHIFT);
 
-    if (!(region->flags & DEVREG_REGION_MAPPABLE) || !(vma->vm_flags & VM_SHARED))
+    /* VM_SHARED is cleared where the file can't be written to, VM_MAYSHARE stays. */
+    if (!(region->flags & DEVREG_REGION_MAPPABLE) || !(vma->vm_flags & VM_MAYSHARE))
         return -EINVAL;
     if (vma->vm_pgoff >= pages || vma_pages(vma) > pages - vma->vm_pgoff)
         return -EINVAL;

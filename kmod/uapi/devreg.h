@@ -4,19 +4,22 @@
  * There is one file descriptor per resource. Closing the last copy of one, or dying, releases what it stands
  * for:
  *
- *   /dev/devreg    open() needs CAP_SYS_RAWIO    DEVREG_GET_INFO, DEVREG_CLAIM_REGION, DEVREG_OPEN_DEVICE
- *   device         from DEVREG_OPEN_DEVICE       DEVREG_DEVICE_INFO, DEVREG_RESOURCE_INFO,
- * DEVREG_CLAIM_RESOURCE, DEVREG_RESET, poll() region         from one of the two claims DEVREG_REGION_INFO,
- * DEVREG_ACCESS, mmap(), poll()
+ * - /dev/devreg, whose open() needs CAP_SYS_RAWIO: DEVREG_GET_INFO, DEVREG_CLAIM_REGION, DEVREG_OPEN_DEVICE
+ * - a device, from DEVREG_OPEN_DEVICE: DEVREG_DEVICE_INFO, DEVREG_RESOURCE_INFO, DEVREG_CLAIM_RESOURCE,
+ *   DEVREG_RESET, poll()
+ * - a region, from one of the two claims: DEVREG_REGION_INFO, DEVREG_ACCESS, mmap(), poll()
  *
  * Descriptors are born close-on-exec; they may be passed to other processes, which then need no capability.
  *
  * Rules of all structures. They are the same for 32-bit and 64-bit programs. `argsz` is the size in octets
- * that the caller knows the structure to have: at least that of ABI 1, below. Larger ones are taken when
- * what this module does not know is zero, otherwise the call fails with E2BIG. Only the first `argsz` octets
- * are written back. `flags` has the bits that are named here; others, and whatever is named `reserved`, must
- * be zero, otherwise EINVAL. An ioctl that is not known gives ENOTTY. Texts end with a zero octet inside
- * their array, otherwise EINVAL.
+ * that the caller knows the structure to have: at least that of ABI 1, below (otherwise EINVAL), at most a
+ * page. Larger ones are taken when what this module does not know is zero, otherwise the call fails with
+ * E2BIG. No more than `argsz` octets are written back. `flags` has the bits that are named here; others, and
+ * whatever is named `reserved`, must be zero, otherwise EINVAL. Texts have at least one character, and end
+ * with a zero octet inside their array, otherwise EINVAL.
+ *
+ * An ioctl is known by the type, direction and number in its command; the size there is not looked at. One
+ * that is not known, or is another descriptor's, gives ENOTTY.
  *
  * Errors of all calls: EFAULT (a pointer leads nowhere), EINVAL (see above), ENOMEM, ENODEV (the device was
  * removed, or unbound from the driver devreg: this descriptor has nothing behind it any more, and never will
@@ -61,10 +64,10 @@ struct devreg_info {
 /* How a region is claimed, and what it is. The last two are told, not asked for. */
 #define DEVREG_REGION_PORTS     (1U << 0) /* I/O ports; otherwise memory */
 #define DEVREG_REGION_READ_ONLY (1U << 1) /* neither written to nor mapped for writing */
-#define DEVREG_REGION_WRITE_COMBINING                                                                       \
-    (1U << 2) /* writes may be merged and delayed; otherwise uncached. Memory only */
-#define DEVREG_REGION_MAPPABLE (1U << 3) /* mmap() works: it begins and ends at page boundaries */
-#define DEVREG_REGION_GONE     (1U << 4) /* its device is: nothing works any more */
+/* Writes may be merged and delayed; otherwise uncached. For memory that fills its pages. */
+#define DEVREG_REGION_WRITE_COMBINING (1U << 2)
+#define DEVREG_REGION_MAPPABLE        (1U << 3) /* mmap() works: it begins and ends at page boundaries */
+#define DEVREG_REGION_GONE            (1U << 4) /* its device is: nothing works any more */
 
 /* On /dev/devreg: takes a range of physical addresses or of I/O ports for the caller alone. It is in
  * /proc/iomem or /proc/ioports as "devreg:NAME" until it is released. The kernel takes back what /dev/mem
@@ -100,8 +103,8 @@ struct devreg_claim {
  *
  * Returns a device descriptor, or -1 with
  *   ENODEV   there is no such device
- *   ENXIO    it is there, but not bound to devreg; `owner` is the driver that it is bound to, empty when
- * none EBUSY    it is open already; `owner` is the process, as "devregd[1234]" */
+ *   ENXIO    it is there, but not bound to devreg; `owner` is its driver, empty when it has none
+ *   EBUSY    it is open already; `owner` is the process, as "devregd[1234]" */
 struct devreg_open_device {
     __u32 argsz;
     __u32 flags;                   /* DEVREG_DEVICE_PCI or DEVREG_DEVICE_PLATFORM */
@@ -193,7 +196,9 @@ struct devreg_region_info {
  *
  * Errors: EINVAL width not among the region's, offset not a multiple of it, count 0 or too large; ERANGE not
  * inside the region; EACCES written to, but claimed as read-only; EINTR a signal that ends the process came.
- * On failure `done` says how many accesses were made: all before that one. */
+ * On failure `done` says how many
+ * accesses were made whose values came from `data`, or are there: all before that one. Where `data` can't be
+ * written to, up to 256 octets more have been read from the device. */
 struct devreg_access {
     __u32 argsz;
     __u32 flags;          /* DEVREG_ACCESS_* */
