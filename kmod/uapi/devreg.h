@@ -196,9 +196,8 @@ struct devreg_region_info {
  *
  * Errors: EINVAL width not among the region's, offset not a multiple of it, count 0 or too large; ERANGE not
  * inside the region; EACCES written to, but claimed as read-only; EINTR a signal that ends the process came.
- * On failure `done` says how many
- * accesses were made whose values came from `data`, or are there: all before that one. Where `data` can't be
- * written to, up to 256 octets more have been read from the device. */
+ * On failure `done` says how many accesses were made whose values came from `data`, or are there: all before
+ * that one. Where `data` can't be written to, up to 256 octets more have been read from the device. */
 struct devreg_access {
     __u32 argsz;
     __u32 flags;          /* DEVREG_ACCESS_* */
