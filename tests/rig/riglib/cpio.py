@@ -40,11 +40,11 @@ class Archive:
             executable = os.access(source, os.X_OK)
         self.file(name, source.read_bytes(), 0o755 if executable else 0o644)
 
-    def tree(self, source):
-        """Everything below a folder of the host."""
+    def tree(self, source, target=""):
+        """Everything below a folder of the host, put below target."""
         for path in sorted(source.rglob("*")):
             if path.is_symlink() or not path.is_dir():
-                self.copy(str(path.relative_to(source)), path)
+                self.copy(os.path.join(target, path.relative_to(source)), path)
 
     def to_bytes(self):
         parts = [self._record(number, name, *entry) for number, (name, entry) in

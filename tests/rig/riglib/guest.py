@@ -23,21 +23,23 @@ SSH_OPTIONS = {
 }
 
 
-def write_payload(folder, image, programs):
-    """Writes the initramfs of one start: the image's, and behind it all that is put into the guest's /run.
+def write_payload(folder, image, kernel, files, loads):
+    """Writes the initramfs of one start: the image's, the kernel's, and behind them all that is put into the guest's /run.
 
-    programs: host paths by name, put into /run/rig. Without a devregd its unit is left out of the boot.
+    files: host paths by name, put into /run/rig. Without a devregd its unit is left out of the boot;
+    unless loads, that which loads the module is too.
     """
     archive = cpio.Archive()
     archive.tree(RIG / "payload")
     archive.copy("run/rig/devregd.json.in", RIG / "devregd.json")
     archive.file("run/rig/authorized_keys", _login_key(folder, image), 0o600)
-    for name, path in programs.items():
+    for name, path in files.items():
         archive.copy(f"run/rig/{name}", path, executable=True)
-    if "devregd" in programs:
-        archive.link("run/systemd/system/multi-user.target.wants/devregd.service", "../devregd.service")
+    units = {"rig-devices": True, "rig-module": loads, "devregd": "devregd" in files}
+    for unit in (f"{name}.service" for name, wanted in units.items() if wanted):
+        archive.link(f"run/systemd/system/multi-user.target.wants/{unit}", f"../{unit}")
     path = folder / "initramfs"
-    path.write_bytes(image.initramfs.read_bytes() + archive.to_bytes())
+    path.write_bytes(image.initramfs.read_bytes() + kernel.initramfs.read_bytes() + archive.to_bytes())
     return path
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The virtual machine: its hardware as tables, its process, and the folder that holds its state.
 
-State folder: rig.json (process, ports, image), qmp.sock, serial.log, qemu.log, trace.log, initramfs, key, known_hosts,
+State folder: rig.json (process, ports, image, kernel), module/, qmp.sock, serial.log, qemu.log, trace.log, initramfs, key, known_hosts,
 ssh.sock. QEMU and ssh run inside this folder and name its sockets without a path, which would often be too long.
 """
 
@@ -27,7 +27,7 @@ GUEST_PORTS = {"http": 7373, "ssh": 22}
 # HPET stays: one of the regions is its registers.
 QEMU = """
 qemu-system-x86_64 -name rig -no-user-config -nodefaults -display none -no-reboot
--machine pc -accel tcg,thread=multi -cpu max -smp 2 -m 512
+-machine pc -accel tcg,thread=multi -cpu max -smp 2
 -serial file:serial.log -qmp unix:qmp.sock,server=on,wait=off -D trace.log
 -device virtio-blk-pci,drive=disk,addr=0x3 -device virtio-net-pci,netdev=net,addr=0x4,romfile=
 """
@@ -37,6 +37,9 @@ TEST_DEVICES = [
     "edu,id=edu,addr=0x7",
     "pci-testdev,id=testdev,addr=0x8",
     "ivshmem-plain,id=ivshmem,addr=0x9,memdev=ivshmem-memory",
+    # payload/run/rig/bind-devices gives these two to uio_pci_generic and to devreg's own module.
+    "edu,id=edu-uio,addr=0xa",
+    "edu,id=edu-kmod,addr=0xb",
 ]
 TEST_OBJECTS = ["memory-backend-ram,id=ivshmem-memory,size=8M,share=on"]
 
@@ -80,11 +83,14 @@ class Machine:
             raise RigError(f"no rig runs in {self.folder}: see rig start")
         return state
 
-    def start(self, image, initramfs, ports, extra, with_parent):
-        """Starts QEMU and records it. Ports of 0 are chosen free. The caller ends it if what follows fails."""
+    def start(self, image, kernel, initramfs, ports, arguments, extra, with_parent):
+        """Starts QEMU and records it. Ports of 0 are chosen free. The caller ends it if what follows fails.
+
+        arguments: for the kernel, beside those that all have. extra: for QEMU.
+        """
         for name in ("qmp.sock", "ssh.sock", "serial.log", "trace.log", "rig.json"):
             (self.folder / name).unlink(missing_ok=True)
-        argv = self._arguments(image, initramfs, ports, extra)
+        argv = self._arguments(image, kernel, initramfs, ports, arguments) + extra
         if with_parent:
             argv = ["setpriv", "--pdeathsig", "TERM", "--", *argv]
         with open(self.folder / "qemu.log", "wb") as log:
@@ -99,7 +105,7 @@ class Machine:
         try:
             self._wait_for_qmp(child)
             state = {"pid": child.pid, "start_time": _start_time(child.pid), "image": str(image.folder),
-                     "kernel": image.version.read_text().strip(), **self._ports()}
+                     "kernel": kernel.name, "release": kernel.release, **self._ports()}
             state["url"] = f"http://127.0.0.1:{state['http']}"
             self._record.write_text(json.dumps(state, indent=2) + "\n")
         except BaseException:
@@ -134,11 +140,12 @@ class Machine:
             self._end(state)
             self._record.unlink(missing_ok=True)
 
-    def _arguments(self, image, initramfs, ports, extra):
+    @staticmethod
+    def _arguments(image, kernel, initramfs, ports, arguments):
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ports[name]}-:{port}" for name, port in GUEST_PORTS.items())
         argv = shlex.split(QEMU)
-        argv += ["-kernel", str(image.kernel), "-initrd", str(initramfs),
-                 "-append", " ".join(KERNEL_ARGUMENTS.split()),
+        argv += ["-m", str(kernel.memory_mib), "-kernel", str(kernel.image), "-initrd", str(initramfs),
+                 "-append", " ".join([*KERNEL_ARGUMENTS.split(), *kernel.arguments.split(), *arguments]),
                  # A snapshot in an unlinked temporary file: the cached disk is never written to.
                  "-drive", f"id=disk,if=none,file={image.disk},format=raw,snapshot=on,cache=unsafe",
                  # restrict: the guest reaches nothing, neither the host's own services nor a network.
@@ -147,7 +154,7 @@ class Machine:
             argv += ["-object", test_object]
         for device in TEST_DEVICES:
             argv += ["-device", device]
-        return argv + extra
+        return argv
 
     def _wait_for_qmp(self, child):
         limit = time.monotonic() + QMP_TIMEOUT_S

@@ -4,6 +4,7 @@
 import json
 import os
 import socket
+import time
 
 from .common import RigError
 
@@ -21,7 +22,8 @@ class Qmp:
         except OSError:
             self._socket.close()
             raise
-        self._lines = self._socket.makefile("rb")
+        self._unread = b""
+        self._events = []
         self._receive()                             # the greeting
         self.execute("qmp_capabilities")
 
@@ -29,7 +31,6 @@ class Qmp:
         return self
 
     def __exit__(self, *_exception):
-        self._lines.close()
         self._socket.close()
 
     def execute(self, command, **arguments):
@@ -41,15 +42,36 @@ class Qmp:
                 raise RigError(f"QEMU refused {command}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
+            self._events.append(answer)
+
+    def wait_event(self, name, timeout_s, **data):
+        """The first event of that name with that data since this connection was made, or None when it does not come."""
+        limit = time.monotonic() + timeout_s
+        while True:
+            for event in self._events:
+                if event["event"] == name and data.items() <= event.get("data", {}).items():
+                    return event
+            self._events.clear()
+            self._socket.settimeout(max(limit - time.monotonic(), 0.001))
+            try:
+                self._events.append(self._receive())
+            except TimeoutError:
+                return None
+            finally:
+                self._socket.settimeout(TIMEOUT_S)
 
     def monitor(self, line):
         """A command of the human monitor, for the few things that QMP has no command for."""
         return self.execute("human-monitor-command", **{"command-line": line})
 
     def _receive(self):
-        line = self._lines.readline()
-        if not line:
-            raise RigError("QEMU closed its QMP socket")
+        # Not through a file object, which is of no more use after a timeout.
+        while b"\n" not in self._unread:
+            data = self._socket.recv(65536)
+            if not data:
+                raise RigError("QEMU closed its QMP socket")
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
         return json.loads(line)
 
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The kernel module devreg.ko, built for the kernel that is booted.
+
+Kbuild writes beside its sources, so these are copied into the state folder, where a next start builds only what changed.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+
+from .common import RIG, RigError, run, say
+
+SOURCE = RIG.parent.parent / "kmod"
+NAME = "devreg.ko"
+LOG_LINES = 60
+# What a build leaves beside the sources of a person who ran make there; it would be taken for this kernel's.
+LEFTOVERS = ("*.o", "*.ko", "*.mod", "*.mod.c", ".*", "*.order", "Module.symvers")
+
+
+def build_module(kernel, source, state):
+    """Builds the module of the source folder for the kernel; returns the file, or None when there is no source."""
+    if not source.is_dir():
+        if source == SOURCE:
+            return None
+        raise RigError(f"{source} is no folder with a kernel module")
+    if not (kernel.headers / "Makefile").exists():
+        raise RigError(f"{kernel.headers} has no kernel headers: install the packages in {RIG / 'packages'}")
+    folder = state / "module" / kernel.name
+    _renew(folder, f"{kernel.identity} {source}")
+    _copy_changes(source, folder / "source")
+    _make(kernel, folder)
+    built = folder / "source" / NAME
+    if not built.is_file():
+        raise RigError(f"{source} builds no {NAME}")
+    return _signed(kernel, built, folder / NAME) if kernel.signing else built
+
+
+def _renew(folder, identity):
+    """Empties the folder when it was last used for another kernel; make would not notice all that differs."""
+    stamp = folder / "kernel"
+    with contextlib.suppress(FileNotFoundError):
+        if stamp.read_text() == identity:
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "source").mkdir(parents=True)
+    stamp.write_text(identity)
+
+
+def _copy_changes(source, target):
+    """Copies what differs only, so that make sees by the times what changed; removes what is no more."""
+    ignore = shutil.ignore_patterns(*LEFTOVERS)
+    wanted = set()
+    for path, folders, files in os.walk(source):
+        for name in ignore(path, folders):
+            folders.remove(name)
+        for name in set(files) - ignore(path, files):
+            file = os.path.join(path, name)
+            wanted.add(os.path.relpath(file, source))
+    manifest = target.parent / "manifest"
+    before = set(manifest.read_text().splitlines()) if manifest.exists() else set()
+    for name in before - wanted:
+        (target / name).unlink(missing_ok=True)
+    for name in wanted:
+        content = (source / name).read_bytes()
+        copy = target / name
+        if not copy.exists() or copy.read_bytes() != content:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+    manifest.write_text("".join(f"{name}\n" for name in sorted(wanted)))
+
+
+def _make(kernel, folder):
+    argv = ["make", "-C", kernel.headers, f"M={folder / 'source'}", f"-j{os.cpu_count()}", *kernel.module_options,
+            "modules"]
+    log = folder / "build.log"
+    try:
+        with open(log, "w", encoding="utf-8") as target:
+            status = run(argv, stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.STDOUT,
+                         env={**os.environ, "LC_ALL": "C"}).returncode
+    except FileNotFoundError as error:
+        raise RigError(f"make is missing: install the packages in {RIG / 'packages'}") from error
+    lines = log.read_text(errors="replace").splitlines()
+    if status != 0:
+        last = "\n".join(lines[-LOG_LINES:])
+        raise RigError(f"the module does not build for the kernel {kernel.release}:\n{last}")
+    if any(re.search(r"\bwarning:", line, re.IGNORECASE) for line in lines):
+        text = "\n".join(lines)
+        say(f"warnings while building the module for {kernel.release}:\n{text}")
+
+
+def _signed(kernel, built, target):
+    """Signs as the kernel's own modules are; a lockdown lets no other in."""
+    argv = [kernel.headers / "scripts/sign-file", "sha256", kernel.signing / "signing_key.pem",
+            kernel.signing / "signing_key.x509", built, target]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RigError(f"the module cannot be signed: {done.stderr.strip()}")
+    return target
