@@ -7,6 +7,9 @@ QEMU asks the guest's kernel to let go of the device and takes it away when it h
 from .common import RigError
 from .machine import TEST_DEVICES
 
+# A second device on the same memory backend ends QEMU 7.2 with a failed assertion.
+FIXED = "ivshmem"
+
 # For a card's removal there is QEMU's event, for its arrival only the guest's own word.
 WAIT_FOR_FUNCTION = """
 tries=0
@@ -39,6 +42,8 @@ def plug(machine, inside, name, timeout_s):
 
 def _device(name):
     """The driver and the options of the row with this id."""
+    if name == FIXED:
+        raise RigError(f"{name} stays where it is: QEMU cannot take it back")
     known = []
     for row in TEST_DEVICES:
         driver, *words = row.split(",")

@@ -67,9 +67,12 @@ class Qmp:
     def _receive(self):
         # Not through a file object, which is of no more use after a timeout.
         while b"\n" not in self._unread:
-            data = self._socket.recv(65536)
+            try:
+                data = self._socket.recv(65536)
+            except ConnectionError:
+                data = b""
             if not data:
-                raise RigError("QEMU closed its QMP socket")
+                raise RigError("QEMU closed its QMP socket: it ended, see qemu.log in the state folder")
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         return json.loads(line)
