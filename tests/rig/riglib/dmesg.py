@@ -2,6 +2,7 @@
 """Finds in the guest's kernel log what says that the kernel, or a module in it, did something wrong."""
 
 import re
+import subprocess
 
 from . import guest
 from .common import RigError, say
@@ -26,6 +27,9 @@ TRACE = re.compile("Call Trace")
 # Failures that a test asked for.
 ALLOWED = (r"FAULT_INJECTION: forcing a failure",)
 REPORT_LINES = 40
+
+# A kernel that is in trouble may not answer at all; one that looks for leaks needs its time.
+ANSWER_TIMEOUT_S = 180
 
 # Bits of /proc/sys/kernel/tainted that only trouble sets (the kernel's admin-guide/tainted-kernels.rst).
 TAINTS = {2: "a module was forced out", 4: "a machine check", 5: "a bad page", 7: "an oops", 9: "a warning",
@@ -55,10 +59,14 @@ def check(machine, ignored=(), leaks=False):
     allowed = re.compile("|".join((*ALLOWED, *ignored)))
     if machine.state() is None:
         say(f"the guest is down; its serial log is looked at ({machine.serial_log})")
-        return trouble(machine.serial_log.read_text(errors="replace").splitlines(), allowed)
+        return _trouble_on_serial_line(machine, allowed)
     inside = guest.Guest(machine)
     found = [*_leaks(inside)] if leaks else []
-    done = inside.run(["sh", "-c", READ], capture_output=True, text=True, errors="replace")
+    try:
+        done = _ask(inside, READ)
+    except (RigError, subprocess.TimeoutExpired):
+        say(f"the guest does not answer; its serial log is looked at ({machine.serial_log})")
+        return [*found, "the guest does not answer", *_trouble_on_serial_line(machine, allowed)]
     if done.returncode != 0:
         raise RigError(f"the guest's kernel log cannot be read: {done.stderr.strip()}")
     lines = done.stdout.splitlines()
@@ -68,6 +76,17 @@ def check(machine, ignored=(), leaks=False):
         # Of a report that is no more in the log.
         found = [f"the kernel is tainted by {text}" for bit, text in TAINTS.items() if (now & ~before) >> bit & 1]
     return found
+
+
+def _ask(inside, script):
+    return inside.run(["sh", "-c", script], capture_output=True, text=True, errors="replace", timeout=ANSWER_TIMEOUT_S)
+
+
+def _trouble_on_serial_line(machine, allowed):
+    try:
+        return trouble(machine.serial_log.read_text(errors="replace").splitlines(), allowed)
+    except FileNotFoundError as error:
+        raise RigError(f"no rig has run in {machine.folder}: see rig start") from error
 
 
 def trouble(lines, allowed):
@@ -89,7 +108,7 @@ def trouble(lines, allowed):
 
 def _leaks(inside):
     """What kmemleak holds for lost and what was allocated by the module, or by one that is gone since."""
-    done = inside.run(["sh", "-c", SCAN], capture_output=True, text=True, errors="replace")
+    done = _ask(inside, SCAN)
     if done.returncode == 3:
         raise RigError("this kernel looks for no leaks: see --kernel debug")
     if done.returncode != 0:

@@ -28,8 +28,9 @@ def build_module(kernel, source, state):
     if not (kernel.headers / "Makefile").exists():
         raise RigError(f"{kernel.headers} has no kernel headers: install the packages in {RIG / 'packages'}")
     folder = state / "module" / kernel.name
-    _renew(folder, f"{kernel.identity} {source}")
-    _copy_changes(source, folder / "source")
+    names = _source_files(source)
+    _renew(folder, "\n".join([f"{kernel.identity} {source.resolve()}", *names]))
+    _copy_changes(source, names, folder / "source")
     _make(kernel, folder)
     built = folder / "source" / NAME
     if not built.is_file():
@@ -37,9 +38,19 @@ def build_module(kernel, source, state):
     return _signed(kernel, built, folder / NAME) if kernel.signing else built
 
 
+def _source_files(source):
+    """The names of all files in the folder that a person wrote."""
+    ignored = shutil.ignore_patterns(*LEFTOVERS)
+    names = []
+    for path, folders, files in os.walk(source):
+        folders[:] = set(folders) - ignored(path, folders)
+        names += [os.path.relpath(os.path.join(path, name), source) for name in set(files) - ignored(path, files)]
+    return sorted(names)
+
+
 def _renew(folder, identity):
-    """Empties the folder when it was last used for another kernel; make would not notice all that differs."""
-    stamp = folder / "kernel"
+    """Empties the folder when it was last used for another kernel or other files; make would not notice all that differs."""
+    stamp = folder / "identity"
     with contextlib.suppress(FileNotFoundError):
         if stamp.read_text() == identity:
             return
@@ -48,27 +59,14 @@ def _renew(folder, identity):
     stamp.write_text(identity)
 
 
-def _copy_changes(source, target):
-    """Copies what differs only, so that make sees by the times what changed; removes what is no more."""
-    ignore = shutil.ignore_patterns(*LEFTOVERS)
-    wanted = set()
-    for path, folders, files in os.walk(source):
-        for name in ignore(path, folders):
-            folders.remove(name)
-        for name in set(files) - ignore(path, files):
-            file = os.path.join(path, name)
-            wanted.add(os.path.relpath(file, source))
-    manifest = target.parent / "manifest"
-    before = set(manifest.read_text().splitlines()) if manifest.exists() else set()
-    for name in before - wanted:
-        (target / name).unlink(missing_ok=True)
-    for name in wanted:
+def _copy_changes(source, names, target):
+    """Copies what differs only, so that make sees by the times what changed."""
+    for name in names:
         content = (source / name).read_bytes()
         copy = target / name
         if not copy.exists() or copy.read_bytes() != content:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
-    manifest.write_text("".join(f"{name}\n" for name in sorted(wanted)))
 
 
 def _make(kernel, folder):
