@@ -31,9 +31,17 @@ static void subject_done(struct subject *subject)
     json_decref(subject->widths);
 }
 
+/* What the device, its region and its backend say may be the same. */
 static void add_reason(struct subject *subject, const char *text)
 {
+    const json_t *reason;
+    size_t i;
+
     subject->reachable = false;
+    json_array_foreach (subject->reasons, i, reason) {
+        if (strcmp(json_string_value(reason), text) == 0)
+            return;
+    }
     json_array_append_new(subject->reasons, json_string(text));
 }
 
@@ -214,6 +222,26 @@ static void write_member(FILE *stream, const char *label, const json_t *object, 
         fact_write(stream, 2, label, text.data);
 }
 
+/* Every backend that the configuration's keys are enough for, and whether it would do now. */
+static void write_candidates(FILE *stream, const json_t *device)
+{
+    const char *chosen = member_text(device, "backend", "");
+    const json_t *candidate;
+    size_t i;
+
+    json_array_foreach (json_object_get(device, "candidates"), i, candidate) {
+        const char *name = member_text(candidate, "name", "?");
+        bool usable = json_is_true(json_object_get(candidate, "usable"));
+        _cleanup_buffer_ struct buffer text = {0};
+
+        buffer_append_format(&text, "%s%s: ", name, strcmp(name, chosen) == 0 ? " (chosen)" : "");
+        buffer_append_string(&text, usable ? "usable" : member_text(candidate, "reason", "not usable"));
+        buffer_append_char(&text, '\0');
+        if (!buffer_failed(&text))
+            fact_write(stream, 2, "candidate", text.data);
+    }
+}
+
 static void write_widths(FILE *stream, const json_t *widths)
 {
     const json_t *one;
@@ -249,6 +277,7 @@ void cmd_explain_write(FILE *stream, const struct call *call, const json_t *resu
     write_members(stream, "device", device, device_members);
     write_members(stream, "backend", json_object_get(result, "backend"), backend_members);
     write_member(stream, "why this backend", device, "why");
+    write_candidates(stream, device);
     write_member(stream, "kernel driver", device, "driver");
     write_member(stream, "owner", region, "owner");
     write_member(stream, "overlaps", region, "aliases");

@@ -24,6 +24,7 @@ enum {
     FILE_LIMIT = 1024 * 1024,
     REPORTS = 500, /* more are counted, but not written: nobody reads them, and each is looked for */
     NAME_LENGTH = 63,
+    INDEX_LIMIT = 255,
 };
 
 /* One line a problem, whatever is in a key or a value that it names. */
@@ -246,6 +247,19 @@ static void take_bar(struct config_reader *reader, const json_t *value, void *fi
         *(unsigned *)field = (unsigned)number;
 }
 
+/* Which of several: bounded by what no kernel has so many of. */
+static void take_index(struct config_reader *reader, const json_t *value, void *field)
+{
+    uint64_t number;
+
+    if (!config_read_number(reader, value, &number))
+        return;
+    if (number > INDEX_LIMIT)
+        config_report(reader, false, "is no index: expected 0 to %d", INDEX_LIMIT);
+    else
+        *(unsigned *)field = (unsigned)number;
+}
+
 void config_take_bool(struct config_reader *reader, const json_t *value, void *field)
 {
     if (!json_is_boolean(value))
@@ -299,12 +313,26 @@ static void take_access(struct config_reader *reader, const json_t *value, void 
         *(bool *)field = strcmp(text, "read") == 0;
 }
 
+static void take_type(struct config_reader *reader, const json_t *value, void *field)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+
+    if (strcmp(text, "mmio") != 0 && strcmp(text, "ioport") != 0)
+        config_report(reader, false, "expected \"mmio\" or \"ioport\"");
+    else
+        *(enum region_type *)field = text[0] == 'i' ? REGION_IOPORT : REGION_MMIO;
+}
+
 #define REGION(key) offsetof(struct region_description, key)
 
 static const struct config_key region_keys[] = {
         {"name", config_take_name, REGION(name), 0},
         {"description", config_take_string, REGION(description), 0},
         {"bar", take_bar, REGION(bar), KEY_BAR},
+        {"resource", take_index, REGION(resource), KEY_RESOURCE},
+        {"uio_map", take_index, REGION(uio_map), KEY_UIO_MAP},
+        {"uio_port", take_index, REGION(uio_port), KEY_UIO_PORT},
+        {"type", take_type, REGION(type), KEY_TYPE},
         {"offset", take_number, REGION(offset), KEY_OFFSET},
         {"base", take_number, REGION(base), KEY_BASE},
         {"size", take_size, REGION(size), KEY_SIZE},
@@ -349,6 +377,8 @@ static const struct config_key device_keys[] = {
         {"backend", config_take_string, DEVICE(backend), 0},
         {"address", config_take_string, DEVICE(address), KEY_ADDRESS},
         {"id", config_take_string, DEVICE(id), KEY_ID},
+        {"platform", config_take_string, DEVICE(platform), KEY_PLATFORM},
+        {"uio", config_take_string, DEVICE(uio), KEY_UIO},
         {"model", config_take_string, DEVICE(model), KEY_MODEL},
         {"trace", config_take_string, DEVICE(trace), KEY_TRACE},
         {"path", config_take_string, DEVICE(path), KEY_PATH},

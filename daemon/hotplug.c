@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <systemd/sd-device.h>
 
+#include "util/cleanup.h"
+
+/* Where devices, the drivers of devices, and what drivers make of them come and go: of the last, UIO devices
+ * and /dev/devreg. */
+static const char *const subsystems[] = {"pci", "platform", "uio", "misc"};
+
 struct hotplug {
     struct daemon *daemon;
     sd_device_monitor *monitor;
@@ -31,8 +37,8 @@ int hotplug_new(struct daemon *daemon, struct hotplug **ret_hotplug)
         return -ENOMEM;
     hotplug->daemon = daemon;
     r = sd_device_monitor_new(&hotplug->monitor);
-    if (r >= 0)
-        r = sd_device_monitor_filter_add_match_subsystem_devtype(hotplug->monitor, "pci", NULL);
+    for (size_t i = 0; r >= 0 && i < ELEMENTS(subsystems); i++)
+        r = sd_device_monitor_filter_add_match_subsystem_devtype(hotplug->monitor, subsystems[i], NULL);
     if (r >= 0)
         r = sd_device_monitor_attach_event(hotplug->monitor, daemon->event);
     if (r >= 0)

@@ -15,6 +15,27 @@ static bool may_list(const struct call *call, const struct device *device)
     return false;
 }
 
+/* Every backend that the configuration's keys are enough for, as it would do now. */
+static void write_candidates(struct json_writer *writer, const struct device *device)
+{
+    json_begin_array(writer, "candidates");
+    for (size_t i = 0; backends[i]; i++) {
+        struct error error = {0};
+        bool usable;
+
+        if (!backend_fits(backends[i], device->description))
+            continue;
+        usable = backend_judge(backends[i], device->description, &error) == 0;
+        json_begin_object(writer, NULL);
+        json_put_string(writer, "name", backends[i]->name);
+        json_put_bool(writer, "usable", usable);
+        if (!usable)
+            json_put_string(writer, "reason", error.message);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
 static void write_device(struct json_writer *writer, const struct call *call, const struct device *device)
 {
     const struct backend *backend = device->backend;
@@ -27,6 +48,7 @@ static void write_device(struct json_writer *writer, const struct call *call, co
         json_put_string(writer, "description", device->description->description);
     json_put_string(writer, "backend", backend->name);
     json_put_string(writer, "why", device->why);
+    write_candidates(writer, device);
     json_put_string(writer, "state", handle ? "present" : "absent");
     if (!handle)
         json_put_string(writer, "reason", device->absent.message);

@@ -69,7 +69,7 @@ static void write_open(struct json_writer *writer, const struct call *call, cons
     if (handle->address != ADDRESS_UNKNOWN) {
         json_put_hex(writer, "address", handle->address);
         write_aliases(writer, call, region);
-        if (handle->type == REGION_MMIO && iomem_owner(handle->address, handle->size, owner, sizeof(owner)))
+        if (iomem_owner(handle->type, handle->address, handle->size, owner, sizeof(owner)))
             json_put_string(writer, "owner", owner);
     }
     if (handle->type == REGION_MMIO) {

@@ -4,8 +4,8 @@
  * struct backend` and one line in the table of backend.c.
  *
  * Calls for one device are never made from two threads at once (core/dispatch.c sees to it), so a backend
- * needs no locks; calls for different devices may be. Only device_present and device_driver can come at any
- * time while the device is open: they look, and change nothing. */
+ * needs no locks; calls for different devices may be. Only usable, suits, device_present and device_driver
+ * can come at any time, the last two while the device is open: they look, and change nothing. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,11 +14,6 @@
 
 #include "backends/description.h"
 #include "util/error.h"
-
-enum region_type {
-    REGION_MMIO,
-    REGION_IOPORT,
-};
 
 /* One vector of register accesses of one width. Whoever makes it has checked that it lies inside the
  * region, is naturally aligned, and that the region takes the width. */
@@ -46,11 +41,22 @@ struct backend_device {
 struct backend_region {
     const struct backend *backend;
     enum region_type type;
-    uint64_t size;    /* octets */
+    uint64_t size;    /* octets, or ports */
     uint64_t address; /* physical or port address, ADDRESS_UNKNOWN without one */
     width_set widths; /* what the backend and the hardware can do at most */
     bool write_combining;
     bool slow; /* an access may take longer than a millisecond */
+};
+
+#define REGION_TYPE_SET(type) (1U << (type))
+
+/* One way to describe a device to a backend, by keys (enum description_key): all of device_needs (or, where
+ * device_needs_one is set, exactly one of those) must be given, device_takes may be, no other; likewise for
+ * each region. */
+struct backend_form {
+    uint32_t device_needs, device_needs_one, device_takes;
+    uint32_t region_needs, region_needs_one, region_takes;
+    uint32_t region_types; /* set of enum region_type: what `base` may be in; 0: there is no `base` */
 };
 
 /* Values travel as an array of `count` values of `width` octets, each as one load gave it or as one store
@@ -59,10 +65,8 @@ struct backend {
     const char *name;
     const char *summary;
 
-    /* Configuration keys (enum description_key): all of device_needs (or, where device_needs_one is set,
-     * exactly one of those) must be given, device_takes may be, no other; likewise for regions. */
-    uint32_t device_needs, device_needs_one, device_takes;
-    uint32_t region_needs, region_takes;
+    const struct backend_form *forms;
+    size_t form_count;
 
     /* The kernel may take a mapping back while the device stays: after a bus fault regions are opened anew,
      * which either works again or tells why not. */
@@ -75,6 +79,13 @@ struct backend {
     /* Whether a description that gives the right keys also gives sensible values, without touching the
      * machine. NULL: the keys say it all. */
     int (*check)(const struct device_description *description, struct error *error);
+
+    /* Whether it could open a device described like this, as the machine is now: whether the device is bound
+     * to the right driver, say. It only looks: nothing is opened and no register touched, and what it says
+     * may be over at once. Called when it is usable, also while the device is open, through this or another
+     * backend. Returns 0, or a negative errno with the reason and what to do about it. NULL: it would try
+     * any device. */
+    int (*suits)(const struct device_description *description, struct error *error);
 
     /* Finds the device. -ENODEV: it is not there (now). The caller closes it. */
     int (*device_open)(const struct device_description *description, struct backend_device **ret_device,
@@ -104,11 +115,29 @@ extern const struct backend *const backends[];
 /* NULL when there is none of that name. */
 const struct backend *backend_find(const char *name);
 
+/* How far the description is from this form: each key that is missing or too many counts, those of the
+ * device, which say what it is, twice. 0: it fits. */
+unsigned backend_form_mistakes(
+        const struct backend_form *form, const struct device_description *description);
+
+/* The form with the fewest mistakes, the first of those. */
+const struct backend_form *backend_nearest_form(
+        const struct backend *backend, const struct device_description *description);
+
 /* Whether the description gives just the keys that this backend works from. */
 bool backend_fits(const struct backend *backend, const struct device_description *description);
 
-/* Chooses the backend for a device: the one that is named, or the first that fits and is usable. Writes the
- * reason of the choice, for people, into why. When none is usable the first that fits is chosen, and its
- * device will be absent with the reason. Returns -EINVAL when no backend fits. */
+/* Whether the backend, which the description fits, would do for the device now. Returns 0, or a negative
+ * errno with the reason. */
+int backend_judge(
+        const struct backend *backend, const struct device_description *description, struct error *error);
+
+/* Chooses the backend for a device: the one that is named, or the first that fits and will do, as things are
+ * now. Writes the reason of the choice, for people, into why. When none will do, the last that fits is
+ * chosen, which asks for the least, and its device will be absent with its reason. Returns -EINVAL when no
+ * backend fits. */
 int backend_choose(const struct device_description *description, const struct backend **ret_backend,
         char *why, size_t why_size, struct error *error);
+
+/* Whether the first stands before the second in the order of preference. */
+bool backend_is_preferred(const struct backend *backend, const struct backend *other);

@@ -15,10 +15,21 @@ enum description_key {
     KEY_TRACE = 1 << 3,   /* device: file that records each access */
     KEY_PATH = 1 << 4,    /* device: file that holds a simulated memory */
     KEY_BAR = 1 << 5,     /* region */
-    KEY_OFFSET = 1 << 6,  /* region: window inside a BAR */
-    KEY_BASE = 1 << 7,    /* region: physical address */
+    KEY_OFFSET = 1 << 6,  /* region: window inside a BAR, resource or map */
+    KEY_BASE = 1 << 7,    /* region: physical address, or first port */
     KEY_SIZE = 1 << 8,    /* region */
     KEY_WRITE_COMBINING = 1 << 9,
+    KEY_PLATFORM = 1 << 10, /* device: name of a platform device */
+    KEY_UIO = 1 << 11,      /* device: name of a UIO device[:index] */
+    KEY_RESOURCE = 1 << 12, /* region: of a platform device */
+    KEY_UIO_MAP = 1 << 13,  /* region: memory of a UIO device */
+    KEY_UIO_PORT = 1 << 14, /* region: ports of a UIO device */
+    KEY_TYPE = 1 << 15,     /* region: memory or ports */
+};
+
+enum region_type {
+    REGION_MMIO,
+    REGION_IOPORT,
 };
 
 enum endianness {
@@ -34,9 +45,13 @@ struct region_description {
     char *description;
     uint32_t keys;
     unsigned bar;
-    uint64_t offset; /* octets from the BAR's start */
-    uint64_t base;   /* physical address */
-    uint64_t size;   /* octets; 0: all there is */
+    unsigned resource;
+    unsigned uio_map;
+    unsigned uio_port;
+    enum region_type type; /* what base is in */
+    uint64_t offset;       /* octets from the start of what it is a window of */
+    uint64_t base;         /* physical address, or number of the first port */
+    uint64_t size;         /* octets, or ports; 0: all there is */
     width_set widths;
     enum endianness endianness;
     bool read_only;
@@ -55,6 +70,8 @@ struct device_description {
     char *model;
     char *trace;
     char *path;
+    char *platform;
+    char *uio;
     struct region_description *regions;
     size_t region_count;
 };

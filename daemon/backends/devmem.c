@@ -31,8 +31,8 @@ static int open_devmem(bool writable, struct error *error)
                 error, -ENOENT, "this machine has no /dev/mem: reach the device through pci instead");
     if (lockdown_is_on())
         return error_set(error, -EPERM,
-                "kernel lockdown forbids /dev/mem: boot without secure boot's lockdown, or use another "
-                "backend");
+                "kernel lockdown forbids /dev/mem: describe the device itself (address, id or platform) and "
+                "bind it to devreg.ko, or boot without lockdown");
     if (errno == EPERM || errno == EACCES)
         return error_set(
                 error, -errno, "/dev/mem: %s: run devregd as root or with CAP_SYS_RAWIO", strerror(errno));
@@ -87,10 +87,13 @@ static int explain_refusal(const struct region_description *description, int cod
 {
     char owner[128];
 
-    if (code == -EPERM && iomem_owner(description->base, description->size, owner, sizeof(owner)))
-        return error_set(error, -EBUSY,
-                "the kernel forbids /dev/mem at 0x%" PRIx64 ", which %s holds: unbind that driver first",
-                description->base, owner);
+    if (code == -EPERM &&
+            iomem_owner(REGION_MMIO, description->base, description->size, owner, sizeof(owner)))
+        return error_set(error, -EBUSY, "the kernel forbids /dev/mem at 0x%" PRIx64 ", which %s holds: %s",
+                description->base, owner,
+                strncmp(owner, "devreg:", 7) == 0
+                        ? "another region, or another program, has claimed it through devreg.ko"
+                        : "unbind that driver first");
     return error_set(
             error, code, "mapping 0x%" PRIx64 " of /dev/mem: %s", description->base, strerror(-code));
 }
@@ -144,11 +147,18 @@ static int devmem_write(
             &container_of(region, struct devmem_region, base)->mapping, access, values, ret_done);
 }
 
+static const struct backend_form form = {
+        .region_needs = KEY_BASE | KEY_SIZE,
+        .region_takes = KEY_TYPE,
+        .region_types = REGION_TYPE_SET(REGION_MMIO),
+};
+
 extern const struct backend backend_devmem;
 const struct backend backend_devmem = {
         .name = "devmem",
         .summary = "physical address ranges through /dev/mem",
-        .region_needs = KEY_BASE | KEY_SIZE,
+        .forms = &form,
+        .form_count = 1,
         .revocable = true,
         .usable = devmem_usable,
         .device_open = devmem_device_open,

@@ -71,9 +71,9 @@ bool iomem_is_system_memory(uint64_t base, uint64_t size)
     return stream && iomem_is_system_memory_in(stream, base, size);
 }
 
-bool iomem_owner(uint64_t base, uint64_t size, char *name, size_t name_size)
+bool iomem_owner(enum region_type type, uint64_t base, uint64_t size, char *name, size_t name_size)
 {
-    _cleanup_fclose_ FILE *stream = fopen("/proc/iomem", "re");
+    _cleanup_fclose_ FILE *stream = fopen(type == REGION_IOPORT ? "/proc/ioports" : "/proc/iomem", "re");
 
     return stream && iomem_owner_in(stream, base, size, name, name_size);
 }

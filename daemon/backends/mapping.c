@@ -10,23 +10,30 @@
 
 #include "backends/bus_guard.h"
 
-int mapping_open(int fd, uint64_t offset, uint64_t size, bool writable, struct mapping *ret_mapping)
+int mapping_open_after(
+        int fd, uint64_t offset, uint64_t skip, uint64_t size, bool writable, struct mapping *ret_mapping)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t before = offset & (page - 1);
     uint64_t length;
     void *start;
 
-    if (size == 0 || __builtin_add_overflow(size, before, &length) || length > SIZE_MAX - page ||
-            offset - before > INT64_MAX)
+    if (size == 0 || __builtin_add_overflow(size, skip, &length) || length > SIZE_MAX - page ||
+            offset > INT64_MAX)
         return -EOVERFLOW;
     length = (length + page - 1) & ~(page - 1);
-    start = mmap(NULL, (size_t)length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd,
-            (off_t)(offset - before));
+    start = mmap(
+            NULL, (size_t)length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)offset);
     if (start == MAP_FAILED)
         return -errno;
-    *ret_mapping = (struct mapping){start, (size_t)length, (volatile uint8_t *)start + before};
+    *ret_mapping = (struct mapping){start, (size_t)length, (volatile uint8_t *)start + skip};
     return 0;
+}
+
+int mapping_open(int fd, uint64_t offset, uint64_t size, bool writable, struct mapping *ret_mapping)
+{
+    uint64_t before = offset & ((uint64_t)sysconf(_SC_PAGESIZE) - 1);
+
+    return mapping_open_after(fd, offset - before, before, size, writable, ret_mapping);
 }
 
 void mapping_close(struct mapping *mapping)

@@ -19,6 +19,11 @@ struct mapping {
  * mapped. The fd may be closed afterwards. Returns 0 or mmap()'s negative errno; -EOVERFLOW when the window
  * does not fit the address space. */
 int mapping_open(int fd, uint64_t offset, uint64_t size, bool writable, struct mapping *ret_mapping);
+
+/* The same where the offset in the file is not that of an octet but says what to map (a UIO device): maps it
+ * from its start, and the window begins `skip` octets after that. */
+int mapping_open_after(
+        int fd, uint64_t offset, uint64_t skip, uint64_t size, bool writable, struct mapping *ret_mapping);
 void mapping_close(struct mapping *mapping);
 
 /* The widths that one load or store of this machine can make. */

@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "backends/iomem.h"
 #include "backends/lockdown.h"
 #include "backends/mapping.h"
+#include "backends/pci_function.h"
 #include "backends/pci_sysfs.h"
+#include "backends/window.h"
 #include "util/cleanup.h"
 #include "util/file.h"
-#include "util/number.h"
 
 struct pci_device {
     struct backend_device base;
@@ -38,7 +40,8 @@ static int pci_usable(struct error *error)
                 error, -errno, "%s: %s: this machine has no PCI bus", PCI_SYSFS_ROOT, strerror(errno));
     if (lockdown_is_on())
         return error_set(error, -EPERM,
-                "kernel lockdown forbids mapping PCI resources: boot without it, or use another backend");
+                "kernel lockdown forbids mapping PCI resources: load devreg.ko and bind the device to it "
+                "(devregctl bind), or boot without lockdown");
     if (geteuid() != 0)
         return error_set(error, -EPERM, "PCI resources belong to root: run devregd as root");
     return 0;
@@ -57,39 +60,6 @@ static inline void pci_device_closep(struct pci_device **device)
 {
     if (*device)
         pci_device_close(&(*device)->base);
-}
-
-static int pci_check(const struct device_description *description, struct error *error)
-{
-    char address[PCI_ADDRESS_SIZE];
-    unsigned vendor, id, index;
-
-    if (description->address && pci_address_parse(description->address, address) < 0)
-        return error_set(
-                error, -EINVAL, "'%s' is not a PCI address such as 0000:00:07.0", description->address);
-    if (description->id && pci_id_parse(description->id, &vendor, &id, &index) < 0)
-        return error_set(error, -EINVAL, "'%s' is not an identification such as 1234:11e8 or 1234:11e8:1",
-                description->id);
-    return 0;
-}
-
-static int find_address(
-        const struct device_description *description, char address[PCI_ADDRESS_SIZE], struct error *error)
-{
-    unsigned vendor = 0, id = 0, index = 0;
-    int r = pci_check(description, error);
-
-    if (r < 0)
-        return r;
-    if (description->address)
-        return pci_address_parse(description->address, address);
-    pci_id_parse(description->id, &vendor, &id, &index);
-    r = pci_find(PCI_SYSFS_ROOT, vendor, id, index, address);
-    if (r == -ENODEV)
-        return error_set(error, r, "no PCI function %04x:%04x with index %u is there", vendor, id, index);
-    if (r < 0)
-        return error_set(error, r, "%s: %s", PCI_SYSFS_ROOT, strerror(-r));
-    return 0;
 }
 
 static bool pci_device_present(struct backend_device *base)
@@ -115,7 +85,7 @@ static int pci_device_open(const struct device_description *description, struct 
     r = pci_usable(error);
     if (r < 0)
         return r;
-    r = find_address(description, address, error);
+    r = pci_function_find(PCI_SYSFS_ROOT, description, address, error);
     if (r < 0)
         return r;
     device->directory = pci_open(PCI_SYSFS_ROOT, address);
@@ -162,20 +132,15 @@ static inline void pci_region_closep(struct pci_region **region)
 static int find_window(const struct pci_device *device, const struct region_description *description,
         struct pci_resource *ret_resource, uint64_t *ret_size, struct error *error)
 {
-    char text[NUMBER_SIZE_TEXT];
+    char name[16];
     int r = pci_read_resource(device->directory, description->bar, ret_resource);
 
     if (r < 0)
         return error_set(error, -ENODEV, "the PCI function at %s went away", device->base.address);
     if (ret_resource->size == 0)
         return error_set(error, -ENODEV, "%s has no BAR %u", device->base.address, description->bar);
-    if (description->offset >= ret_resource->size ||
-            description->size > ret_resource->size - description->offset)
-        return error_set(error, -ENODEV, "the window 0x%" PRIx64 " + 0x%" PRIx64 " is outside BAR %u (%s)",
-                description->offset, description->size, description->bar,
-                number_format_size(ret_resource->size, text));
-    *ret_size = description->size ? description->size : ret_resource->size - description->offset;
-    return 0;
+    snprintf(name, sizeof(name), "BAR %u", description->bar);
+    return region_find_window(description, ret_resource->size, name, ret_size, error);
 }
 
 /* Write-combining exists only as a file of its own, for prefetchable BARs; without it the mapping is
@@ -199,8 +164,22 @@ static int open_resource(const struct pci_device *device, const struct region_de
     return fd < 0 ? -errno : fd;
 }
 
-static int map_memory(struct pci_region *region, const struct pci_resource *resource, int fd,
+/* In /proc/iomem the BAR itself has the function's name. */
+static int explain_refusal(const char *function, const struct pci_resource *resource,
         const struct region_description *description, struct error *error)
+{
+    char owner[128];
+
+    if (!iomem_owner(REGION_MMIO, resource->start, resource->size, owner, sizeof(owner)) ||
+            strcmp(owner, function) == 0)
+        strcpy(owner, "a driver");
+    return error_set(error, -EBUSY, "the kernel refuses to map BAR %u: %s has claimed it, %s",
+            description->bar, owner,
+            strncmp(owner, "devreg:", 7) == 0 ? "for another region or program" : "unbind it first");
+}
+
+static int map_memory(struct pci_region *region, const char *function, const struct pci_resource *resource,
+        int fd, const struct region_description *description, struct error *error)
 {
     /* A BAR smaller than a page may start inside one; the file then starts at that page. */
     uint64_t skew = resource->start & ((uint64_t)sysconf(_SC_PAGESIZE) - 1);
@@ -208,9 +187,7 @@ static int map_memory(struct pci_region *region, const struct pci_resource *reso
             fd, skew + description->offset, region->base.size, !description->read_only, &region->mapping);
 
     if (r == -EINVAL)
-        return error_set(error, -EBUSY,
-                "the kernel refuses to map BAR %u: a driver has claimed it, unbind it first",
-                description->bar);
+        return explain_refusal(function, resource, description, error);
     if (r < 0)
         return error_set(error, r, "mapping BAR %u: %s", description->bar, strerror(-r));
     return 0;
@@ -246,7 +223,7 @@ static int pci_region_open(struct backend_device *base, const struct region_desc
     if (ports) {
         region->ports = take_fd(&fd);
     } else {
-        r = map_memory(region, &resource, fd, description, error);
+        r = map_memory(region, base->address, &resource, fd, description, error);
         if (r < 0)
             return error_prefix(error, "%s", base->address);
     }
@@ -320,16 +297,21 @@ static int pci_write(
     return 0;
 }
 
+static const struct backend_form form = {
+        .device_needs_one = KEY_ADDRESS | KEY_ID,
+        .region_needs = KEY_BAR,
+        .region_takes = KEY_OFFSET | KEY_SIZE | KEY_WRITE_COMBINING,
+};
+
 extern const struct backend backend_pci;
 const struct backend backend_pci = {
         .name = "pci",
         .summary = "BARs of PCI functions through sysfs",
-        .device_needs_one = KEY_ADDRESS | KEY_ID,
-        .region_needs = KEY_BAR,
-        .region_takes = KEY_OFFSET | KEY_SIZE | KEY_WRITE_COMBINING,
+        .forms = &form,
+        .form_count = 1,
         .revocable = true,
         .usable = pci_usable,
-        .check = pci_check,
+        .check = pci_function_check,
         .device_open = pci_device_open,
         .device_close = pci_device_close,
         .device_present = pci_device_present,

@@ -203,13 +203,18 @@ static int sim_write(
     return 0;
 }
 
+static const struct backend_form form = {
+        .device_needs = KEY_MODEL,
+        .device_takes = KEY_TRACE | KEY_PATH,
+        .region_takes = KEY_SIZE,
+};
+
 extern const struct backend backend_sim;
 const struct backend backend_sim = {
         .name = "sim",
         .summary = "simulated boards, for trying and testing without hardware",
-        .device_needs = KEY_MODEL,
-        .device_takes = KEY_TRACE | KEY_PATH,
-        .region_takes = KEY_SIZE,
+        .forms = &form,
+        .form_count = 1,
         .usable = sim_usable,
         .check = sim_check,
         .device_open = sim_device_open,

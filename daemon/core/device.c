@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int device_init(struct device *device, const struct device_description *description, struct error *error)
 {
@@ -77,19 +78,55 @@ static void attach_region(struct region *region)
     }
 }
 
-void device_attach(struct device *device)
+static void attach_regions(struct device *device)
 {
-    if (!device->handle) {
-        if (device->backend->device_open(device->description, &device->handle, &device->absent) < 0) {
-            device->handle = NULL;
-            return;
-        }
-        device->handle->backend = device->backend;
-    }
     for (size_t i = 0; i < device->region_count; i++) {
         if (!device->regions[i].handle)
             attach_region(&device->regions[i]);
     }
+}
+
+/* Which backend is the best changes while the daemon runs: drivers are bound and unbound, modules loaded. */
+static int open_anew(struct device *device)
+{
+    const struct device_description *description = device->description;
+    int r;
+
+    if (!description->backend)
+        backend_choose(description, &device->backend, device->why, sizeof(device->why), NULL);
+    r = device->backend->device_open(description, &device->handle, &device->absent);
+    if (r < 0)
+        device->handle = NULL;
+    else
+        device->handle->backend = device->backend;
+    return r;
+}
+
+void device_attach(struct device *device)
+{
+    if (device->handle || open_anew(device) == 0)
+        attach_regions(device);
+}
+
+bool device_improve(struct device *device)
+{
+    const struct device_description *description = device->description;
+    const struct backend *better;
+    struct backend_device *handle;
+    char why[sizeof(device->why)];
+
+    if (!device->handle || description->backend ||
+            backend_choose(description, &better, why, sizeof(why), NULL) < 0 ||
+            !backend_is_preferred(better, device->backend) ||
+            better->device_open(description, &handle, NULL) < 0)
+        return false;
+    device_detach(device, "it is reached through another backend now");
+    device->backend = better;
+    memcpy(device->why, why, sizeof(why));
+    device->handle = handle;
+    handle->backend = better;
+    attach_regions(device);
+    return true;
 }
 
 void device_close_regions(struct device *device)

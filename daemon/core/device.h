@@ -16,7 +16,7 @@ struct worker;
 struct device {
     const struct device_description *description;
     const struct backend *backend;
-    char why[512]; /* why this backend */
+    char why[768]; /* why this backend */
     struct backend_device *handle;
     struct error absent; /* why, while the handle is NULL */
     struct region *regions;
@@ -32,6 +32,7 @@ struct device {
     uint64_t slow_for_us;     /* how long it was sent away for */
     bool lost;                /* an access found it gone: close it as soon as it is idle */
     bool faulted;             /* an access got a bus fault: its mappings may have been revoked */
+    bool recheck;             /* it was to be looked at while it was busy */
     atomic_bool stopping;     /* its work is to end at once; read by its worker */
 };
 
@@ -47,8 +48,13 @@ bool device_is_complete(const struct device *device);
 int device_init(struct device *device, const struct device_description *description, struct error *error);
 void device_done(struct device *device);
 
-/* Opens what is not open; what can't be keeps its reason. Only while the device is idle. */
+/* Opens what is not open; what can't be keeps its reason. A device that is closed gets the backend that is
+ * the best then. Only while the device is idle. */
 void device_attach(struct device *device);
+
+/* Opens the device through a better backend, when there is one now: say, because its driver was changed.
+ * Returns whether it did; if not, all is as it was. Only while the device is idle. */
+bool device_improve(struct device *device);
 
 /* Closes everything, for this reason. Only while the device is idle. */
 void device_detach(struct device *device, const char *reason);

@@ -62,7 +62,11 @@ static void handle_finished(struct work *work, void *context)
     if (work->end == WORK_RAN)
         learn(device, work);
     work->done(work);
-    if (device->lost && device->pending == 0)
+    if (device->pending > 0)
+        return;
+    if (device->recheck)
+        dispatch_recheck(dispatch, device);
+    else if (device->lost)
         dispatch_settle(dispatch, device);
 }
 
@@ -157,7 +161,7 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
         return;
     if (device->lost && device->handle) {
         /* Told before it is opened anew: a device that went and came back at once was away all the same. */
-        device_detach(device, "it was removed");
+        device_detach(device, "it was removed, or its driver");
         dispatch->presence_changed(device, dispatch->context);
         before = 0;
     } else if (device->faulted) {
@@ -172,9 +176,17 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
 
 void dispatch_recheck(struct dispatch *dispatch, struct device *device)
 {
-    if (device->pending == 0 && device->handle && device->backend->device_present &&
+    device->recheck = device->pending > 0;
+    if (device->recheck)
+        return;
+    if (device->handle && device->backend->device_present &&
             !device->backend->device_present(device->handle))
         device->lost = true;
+    if (!device->lost && device_improve(device)) {
+        device->faulted = false;
+        device->cost_ns = 0; /* it was that of the other backend */
+        dispatch->presence_changed(device, dispatch->context);
+    }
     dispatch_settle(dispatch, device);
 }
 
@@ -223,7 +235,8 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
 
     sd_event_now(dispatch->event, CLOCK_MONOTONIC, &now_us); /* of this round: costs nothing to ask for */
     if (device->lost)
-        return error_set(error, -ENODEV, "%s is gone: the device was removed", device_name(device));
+        return error_set(
+                error, -ENODEV, "%s is gone: the device was removed, or its driver", device_name(device));
     work->device = device;
     work->accesses = accesses;
     work->deadline_us = work->own ? UINT64_MAX : now_us + dispatch->limits.timeout_us;

@@ -220,7 +220,7 @@ static void describe_failure(struct operation *operation)
 
     switch (operation->result) {
     case -ENODEV:
-        error_set(&operation->error, -ENODEV, "%s is gone: the device was removed", name);
+        error_set(&operation->error, -ENODEV, "%s is gone: the device was removed, or its driver", name);
         return;
     case -EFAULT:
         error_set(&operation->error, -EFAULT,

@@ -53,7 +53,7 @@ void region_note_place(struct region *region)
         region->known_address = handle->address;
         region->known_size = handle->size;
     } else if (!handle && description->keys & KEY_BASE) {
-        region->known_type = REGION_MMIO;
+        region->known_type = description->type;
         region->known_address = description->base;
         region->known_size = description->size;
     }

@@ -16,7 +16,9 @@ EDU = {"name": "edu", "device": "board", "description": "QEMU's edu", "backend":
 GONE = {"name": "gone", "device": "lost", "backend": "devmem", "state": "absent", "endianness": "big",
         "reason": "kernel lockdown forbids /dev/mem: load devreg.ko or bind the device to it"}
 BOARD = {"name": "board", "description": "the board", "backend": "pci", "why": "the best that is usable here", "state": "present",
-         "address": "0000:00:07.0", "id": "1234:11e8", "driver": "edu", "regions": ["edu"]}
+         "address": "0000:00:07.0", "id": "1234:11e8", "driver": "edu", "regions": ["edu"],
+         "candidates": [{"name": "kmod", "usable": False, "reason": "the module devreg is not loaded: modprobe devreg"},
+                        {"name": "pci", "usable": True}]}
 LOST = {"name": "lost", "backend": "devmem", "why": "the configuration says so", "state": "absent", "reason": "no such device",
         "regions": ["gone"]}
 STATUS = {"version": "0.1.0", "uptime_seconds": 3725, "pid": 17, "demo": False, "insecure": True, "listen": ["/run/x", "127.0.0.1:1"],
@@ -102,6 +104,8 @@ def test_explain_a_place_that_can_be_reached(run, daemon):
         "  device            board: the board, 0000:00:07.0, 1234:11e8, present\n"
         "  backend           pci: PCI BARs through sysfs\n"
         "  why this backend  the best that is usable here\n"
+        "  candidate         kmod: the module devreg is not loaded: modprobe devreg\n"
+        "  candidate         pci (chosen): usable\n"
         "  kernel driver     edu\n"
         "  owner             0000:00:07.0\n"
         "  32 bits           yes\n"
@@ -135,6 +139,17 @@ def test_explain_what_is_absent(run):
         assert "cannot be reached\n" in out and "  because           kernel lockdown forbids /dev/mem" in out
         assert "  because           /dev/mem: Permission denied\n" in out and "the configuration says so" in out
     assert "because           no such device" in run("explain", "lost").out
+
+
+def test_explain_says_each_reason_once(start, client):
+    """What is wrong with the backend is often what is wrong with the device and its region."""
+    why = "the module devreg is not loaded: modprobe devreg"
+    status = {**STATUS, "backends": [{"name": "kmod", "summary": "the module", "usable": False, "reason": why}]}
+    documents = {"/v1/status": status, "/v1/regions/gone": {**GONE, "backend": "kmod", "reason": why},
+                 "/v1/devices/gone": LOST, "/v1/devices/lost": {**LOST, "backend": "kmod", "reason": why}}
+    daemon = start(lambda request: answer(200, documents[request.path]))
+    document = json.loads(client("-H", daemon.host, "--json", "explain", "gone").out)
+    assert document["reasons"] == [why] and document["reachable"] is False
 
 
 def test_explain_a_region_a_device_and_a_name(run):

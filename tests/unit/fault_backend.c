@@ -158,11 +158,12 @@ static int fault_write(
     return r;
 }
 
+static const struct backend_form form = {.device_takes = UINT32_MAX, .region_takes = UINT32_MAX};
+
 #define OPERATIONS                                                                                          \
-    .summary = "a device that does what a test says", .device_takes = UINT32_MAX,                           \
-    .region_takes = UINT32_MAX, .usable = usable, .device_open = device_open, .device_close = device_close, \
-    .device_present = device_present, .region_open = region_open, .region_close = region_close,             \
-    .read = fault_read, .write = fault_write
+    .summary = "a device that does what a test says", .forms = &form, .form_count = 1, .usable = usable,    \
+    .device_open = device_open, .device_close = device_close, .device_present = device_present,             \
+    .region_open = region_open, .region_close = region_close, .read = fault_read, .write = fault_write
 
 const struct backend fault_backend = {.name = "fault", OPERATIONS};
 const struct backend fault_backend_revocable = {.name = "revocable", .revocable = true, OPERATIONS};
@@ -171,6 +172,7 @@ void fault_init(struct fault *fault, size_t regions)
 {
     memset(fault, 0, sizeof(*fault));
     fault->description.name = (char *)"fault";
+    fault->description.backend = (char *)"fault"; /* so that no other is chosen */
     fault->description.regions = fault->regions;
     fault->description.region_count = regions;
     fault->regions[0].name = (char *)"fault";
