@@ -30,6 +30,8 @@ BEYOND_THE_SCHEMA = {
     "limits-total",
     "overlap",
     "overlap-pci",
+    "overlap-places",
+    "ports",
     "tls-missing",
     "tls-nobody",
     "window",
@@ -197,15 +199,18 @@ def single_mistakes():
     yield from ({key: 1} for key in ["listen", "limits", "devices", "unknown"])
     yield from (changed(device, name=value) for value in [None, "", "-a", "a b", "a/b", "a:b", "a" * 64, 5])
     yield from (changed(device, description=value) for value in ["", 5])
-    yield from (changed(device, backend=value) for value in ["pci", "devmem", "vfio", 5])
+    yield from (changed(device, backend=value) for value in ["kmod", "uio", "pci", "devmem", "ioport", "vfio", 5])
     yield from (changed(device, regions=value) for value in [None, [], {}, 5])
-    yield from (changed(device, **{key: "/x"}) for key in ["address", "id", "path", "unknown"])
+    yield from (changed(device, **{key: "/x"}) for key in ["address", "id", "path", "platform", "uio", "unknown"])
     yield from (changed(device, model=value) for value in [None, "rom", "", 5])
     yield from (changed(device, trace=value) for value in ["", 5])
     yield from (changed(pci, address=value) for value in [None, "", "00:20.0", "00:07", "00:07.8", "0:07.0", 5])
     yield from (changed(pci, address=None, id=value) for value in ["1234", "1234:11e8:256", "1234:11e8:", 5])
     yield changed(pci, id="1234:11e8")
-    yield from (changed(pci, **{key: "/x"}) for key in ["trace", "path"])
+    yield from (changed(pci, **{key: "x"}) for key in ["trace", "path", "platform", "uio"])
+    yield from (changed(pci, backend=value) for value in ["devmem", "ioport", "sim"])
+    yield from (region(pci, **{key: 0}) for key in ["resource", "uio_map", "uio_port"])
+    yield from (region(pci, type=value) for value in ["mmio", "ioport"])
     yield from (region(pci, bar=value) for value in [None, 6, -1, "x", True])
     yield from (region(pci, offset=value) for value in [-1, "x", 1.5])
     yield from (region(pci, size=value) for value in [0, -1, "x", 1 << 63])
@@ -214,14 +219,48 @@ def single_mistakes():
     yield from (region(pci, access=value) for value in ["write", True])
     yield from (region(pci, **{key: value}) for key in ["slow", "write_combining"] for value in [1, "yes"])
     yield from (region(pci, **{key: 1}) for key in ["base", "unknown"])
-    yield from (region(device, **{key: 1}) for key in ["bar", "offset", "base"])
+    yield from (region(device, **{key: 1}) for key in ["bar", "offset", "base", "resource", "uio_map", "uio_port"])
+    yield region(device, type="mmio")
     yield region(device, write_combining=False)
     yield from (region(ram, size=value) for value in [None, (1 << 30) + 1])
     yield from (region(ram, name=value) for value in [None, "", "..", 5])
     devmem = {"name": "d", "regions": [{"name": "r", "base": 4096, "size": 8}]}
     yield from (region(devmem, **{key: None}) for key in ["base", "size"])
     yield from (region(devmem, **{key: 0}) for key in ["bar", "offset"])
-    yield from (changed(devmem, **{key: "/x"}) for key in ["trace", "path"])
+    yield from (changed(devmem, **{key: "x"}) for key in ["trace", "path", "platform", "uio"])
+    yield from (changed(devmem, backend=value) for value in ["uio", "pci", "sim"])
+    yield from (region(devmem, type=value) for value in ["port", 5])
+    yield from (region(devmem, **{key: 0}) for key in ["resource", "uio_map", "uio_port"])
+    devmem["backend"] = "devmem"
+    yield region(devmem, type="ioport")
+    yield region(devmem, write_combining=True)
+    ports = {"name": "d", "backend": "ioport", "regions": [{"name": "r", "base": 112, "size": 2}]}
+    yield from (region(ports, **{key: None}) for key in ["base", "size"])
+    yield region(ports, type="mmio")
+    yield region(ports, base=65536)
+    yield region(ports, write_combining=False)
+    yield from (changed(ports, **{key: "x"}) for key in ["platform", "uio"])
+    yield changed(ports, address="00:07.0")
+    ports["backend"] = "kmod"
+    yield region(ports, type="ioport", write_combining=True)
+    del ports["backend"]
+    yield region(ports, type="ioport", write_combining=True)
+    yield changed(ports, regions=[{"name": "r", "base": 112, "size": 2, "type": "ioport"}, {"name": "s", "bar": 0}])
+    platform = {"name": "d", "platform": "a.b", "regions": [{"name": "r", "resource": 0}]}
+    yield from (changed(platform, platform=value) for value in [None, "", "a/b", ".", "..", "a" * 64, 5])
+    yield from (changed(platform, backend=value) for value in ["uio", "pci", "devmem", "ioport", "sim"])
+    yield from (region(platform, resource=value) for value in [None, -1, 256, "x", True])
+    yield from (region(platform, **{key: 0}) for key in ["bar", "base", "uio_map", "uio_port"])
+    yield region(platform, type="mmio")
+    uio = {"name": "d", "uio": "a", "regions": [{"name": "r", "uio_map": 0}]}
+    yield from (changed(uio, uio=value) for value in [None, "", 5])
+    yield from (changed(uio, backend=value) for value in ["kmod", "pci", "devmem", "ioport", "sim"])
+    yield from (changed(uio, address=value) for value in ["00:07.0"])
+    yield from (region(uio, uio_map=value) for value in [None, -1, 256, "x", True])
+    yield from (region(uio, **{key: 0}) for key in ["bar", "base", "resource", "uio_port"])
+    yield region(uio, write_combining=False)
+    function = {**uio, "uio": None, "backend": "uio", "address": "00:07.0"}
+    yield from (region(function, **{key: 0}) for key in ["bar", "base", "resource", "uio_port"])
     yield changed(device, regions=[{"name": "r"}, {"name": "s"}])
     rule = {"principals": ["user:root"], "permissions": ["write"], "ranges": ["0x0-0x3"], "mask": 1, "values": [1]}
 
@@ -265,7 +304,8 @@ def walk(schema):
 
 def test_schema_examples(devregd, schema, tmp_path):
     """The examples of whole files and devices are what they say."""
-    for part, wrap in [(None, None), ("fragment", None), ("pciDevice", 1), ("devmemDevice", 1), ("simDevice", 1)]:
+    for part, wrap in [(None, None), ("fragment", None), ("kmodDevice", 1), ("uioDevice", 1), ("pciDevice", 1),
+                       ("devmemDevice", 1), ("ioportDevice", 1), ("simDevice", 1)]:
         for example in (schema["$defs"][part] if part else schema)["examples"]:
             document = {"devices": [example]} if wrap else example
             validator(schema).validate(document)
