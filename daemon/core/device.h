@@ -11,6 +11,7 @@
 #include "backends/backend.h"
 #include "core/region.h"
 
+struct dispatch_wait;
 struct worker;
 
 struct device {
@@ -34,6 +35,10 @@ struct device {
     bool faulted;             /* an access got a bus fault: its mappings may have been revoked */
     bool recheck;             /* it was to be looked at while it was busy */
     atomic_bool stopping;     /* its work is to end at once; read by its worker */
+    struct work *closed_for;  /* work that needs it closed: waits, or is done; NULL: none */
+    const char *closed_why;   /* "is being bound to a driver" */
+    bool closed;              /* it is closed, and closed_for is with the worker */
+    struct dispatch_wait *waiting_for_open;
 };
 
 static inline const char *device_name(const struct device *device)

@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,18 +54,97 @@ static void learn(struct device *device, const struct work *work)
     }
 }
 
+static void set_busy(struct dispatch *dispatch, struct device *device)
+{
+    if (device->busy)
+        return;
+    if (!dispatch->busy) {
+        sd_event_source_set_time(dispatch->expiry, clock_now_us() + EXPIRY_INTERVAL_US);
+        sd_event_source_set_enabled(dispatch->expiry, SD_EVENT_ON);
+    }
+    device->busy = true;
+    device->next_busy = dispatch->busy;
+    dispatch->busy = device;
+}
+
+static void give_to_worker(struct dispatch *dispatch, struct device *device, struct work *work)
+{
+    device->pending++;
+    set_busy(dispatch, device);
+    worker_submit(device->worker, work);
+}
+
+/* The device is idle: it can be closed, and its worker takes over. */
+static void begin_closed(struct dispatch *dispatch, struct device *device)
+{
+    bool was_open = device->handle;
+    char reason[128];
+
+    snprintf(reason, sizeof(reason), "it %s: try again soon", device->closed_why);
+    device_detach(device, reason);
+    if (was_open)
+        dispatch->presence_changed(device, dispatch->context);
+    device->closed = true;
+    device->closed_for->deadline_us = UINT64_MAX; /* what has begun is not given up */
+    give_to_worker(dispatch, device, device->closed_for);
+}
+
+static void tell_waiting(struct device *device)
+{
+    struct dispatch_wait *list = take_ptr(device->waiting_for_open);
+
+    while (list) {
+        struct dispatch_wait *wait = list;
+
+        list = wait->next;
+        wait->over(wait);
+    }
+}
+
+/* Its work is told last, when the device is as it will be from now on. */
+static void end_closed(struct dispatch *dispatch, struct device *device)
+{
+    struct work *work = take_ptr(device->closed_for);
+
+    device->closed = false;
+    dispatch_settle(dispatch, device);
+    if (!device->handle)
+        dispatch->presence_changed(device, dispatch->context); /* the reason is another one now */
+    work->done(work);
+    tell_waiting(device);
+}
+
+/* Gives back what still waits for the device to be closed. */
+static void cancel_closed(struct device *device, enum work_end end)
+{
+    struct work *work = device->closed_for;
+
+    if (!work || device->closed)
+        return;
+    device->closed_for = NULL;
+    work->end = end;
+    work->done(work);
+    tell_waiting(device);
+}
+
 static void handle_finished(struct work *work, void *context)
 {
     struct dispatch *dispatch = context;
     struct device *device = work->device;
 
     device->pending--;
+    if (work == device->closed_for) {
+        end_closed(dispatch, device);
+        return;
+    }
     if (work->end == WORK_RAN)
         learn(device, work);
     work->done(work);
     if (device->pending > 0)
         return;
-    if (device->recheck)
+    if (device->closed_for && !device->closed)
+        begin_closed(dispatch, device);
+    else if (device->recheck)
         dispatch_recheck(dispatch, device);
     else if (device->lost)
         dispatch_settle(dispatch, device);
@@ -88,24 +168,13 @@ static int handle_expiry(sd_event_source *source, uint64_t usec, void *userdata)
             continue;
         }
         worker_cancel(device->worker, WORK_EXPIRED, now);
+        if (device->closed_for && device->closed_for->deadline_us < now)
+            cancel_closed(device, WORK_EXPIRED);
         link = &device->next_busy;
     }
     if (!dispatch->busy)
         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
     return sd_event_source_set_time(source, now + EXPIRY_INTERVAL_US);
-}
-
-static void set_busy(struct dispatch *dispatch, struct device *device)
-{
-    if (device->busy)
-        return;
-    if (!dispatch->busy) {
-        sd_event_source_set_time(dispatch->expiry, clock_now_us() + EXPIRY_INTERVAL_US);
-        sd_event_source_set_enabled(dispatch->expiry, SD_EVENT_ON);
-    }
-    device->busy = true;
-    device->next_busy = dispatch->busy;
-    dispatch->busy = device;
 }
 
 int dispatch_new(sd_event *event, const struct dispatch_limits *limits,
@@ -208,6 +277,13 @@ static bool can_run_inline(const struct device *device, size_t accesses, uint64_
            accesses <= INLINE_NS / device->cost_ns && !is_declared_slow(device);
 }
 
+static int need_worker(struct dispatch *dispatch, struct device *device, struct error *error)
+{
+    int r = device->worker ? 0 : worker_new(dispatch->completions, &device->worker);
+
+    return r < 0 ? error_set(error, -EAGAIN, "no thread for %s: %s", device_name(device), strerror(-r)) : 0;
+}
+
 static int hand_over(
         struct dispatch *dispatch, struct device *device, struct work *work, struct error *error)
 {
@@ -217,22 +293,20 @@ static int hand_over(
         return error_set(error, -EAGAIN,
                 "%s is busy: %zu requests are waiting for it already, try again later", device_name(device),
                 device->pending);
-    if (!device->worker) {
-        r = worker_new(dispatch->completions, &device->worker);
-        if (r < 0)
-            return error_set(error, -EAGAIN, "no thread for %s: %s", device_name(device), strerror(-r));
-    }
-    device->pending++;
-    set_busy(dispatch, device);
-    worker_submit(device->worker, work);
-    return 0;
+    r = need_worker(dispatch, device, error);
+    if (r == 0)
+        give_to_worker(dispatch, device, work);
+    return r;
 }
 
 int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
         struct error *error)
 {
     uint64_t now_us = 0;
+    int r = dispatch_check_closed(device, error);
 
+    if (r < 0)
+        return r;
     sd_event_now(dispatch->event, CLOCK_MONOTONIC, &now_us); /* of this round: costs nothing to ask for */
     if (device->lost)
         return error_set(
@@ -249,9 +323,45 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
     return 0;
 }
 
+int dispatch_check_closed(const struct device *device, struct error *error)
+{
+    if (!device->closed_for)
+        return 0;
+    return error_set(error, -EAGAIN, "%s %s: try again soon", device_name(device), device->closed_why);
+}
+
+int dispatch_submit_closed(struct dispatch *dispatch, struct device *device, struct work *work,
+        const char *reason, struct error *error)
+{
+    int r = dispatch_check_closed(device, error);
+
+    if (r == 0 && atomic_load(&device->stopping))
+        r = error_set(error, -EAGAIN, "devregd is stopping: nothing was done to %s", device_name(device));
+    if (r == 0)
+        r = need_worker(dispatch, device, error);
+    if (r < 0)
+        return r;
+    work->device = device;
+    work->accesses = 0;
+    work->deadline_us = clock_now_us() + dispatch->limits.timeout_us;
+    work->end = WORK_RAN;
+    device->closed_for = work;
+    device->closed_why = reason;
+    if (device->pending == 0)
+        begin_closed(dispatch, device);
+    return 0;
+}
+
+void dispatch_wait_open(struct device *device, struct dispatch_wait *wait)
+{
+    wait->next = device->waiting_for_open;
+    device->waiting_for_open = wait;
+}
+
 void dispatch_cancel(struct device *device)
 {
     atomic_store(&device->stopping, true);
+    cancel_closed(device, WORK_STOPPED);
     if (device->worker)
         worker_cancel(device->worker, WORK_STOPPED, 0);
 }

@@ -54,7 +54,10 @@ int operation_open_region(struct dispatch *dispatch, struct region *region, stru
 {
     struct device *device = region->device;
     const struct error *absent;
+    int r = dispatch_check_closed(device, error);
 
+    if (r < 0)
+        return r;
     if (!region->handle || device->lost || device->faulted)
         dispatch_settle(dispatch, device);
     if (region->handle)

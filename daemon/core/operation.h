@@ -46,7 +46,8 @@ struct operation {
 };
 
 /* Opens the region when it was absent, or must be mapped anew: what is known of it holds from then on until
- * the loop goes on. Returns 0, -EBUSY when something else holds it, -ENODEV when it is absent otherwise. */
+ * the loop goes on. Returns 0, -EBUSY when something else holds it, -EAGAIN while its device is closed for
+ * other work, -ENODEV when it is absent otherwise. */
 int operation_open_region(struct dispatch *dispatch, struct region *region, struct error *error);
 
 /* Opens the region likewise, and checks place and width without touching the device.

@@ -12,7 +12,8 @@
 
 struct job {
     struct operation operation;
-    uint64_t value; /* in the region's order of octets */
+    struct dispatch_wait wait; /* until the device is open again */
+    uint64_t value;            /* in the region's order of octets */
     struct batch *batch;
 };
 
@@ -118,16 +119,12 @@ static void fill(struct operation *operation, const struct safe_write *write, vo
     operation_set_value(operation, 0, write->value);
 }
 
-static void submit(struct batch *batch, struct job *job, const struct safe_write *write)
+static void start(struct job *job)
 {
-    struct dispatch *dispatch = batch->owner->dispatch;
+    struct dispatch *dispatch = job->batch->owner->dispatch;
     struct operation *operation = &job->operation;
     int r;
 
-    job->batch = batch;
-    operation->work.own = true;
-    operation->completed = completed;
-    fill(operation, write, &job->value);
     r = operation_prepare(
             dispatch, operation->region, OPERATION_WRITE, &operation->access, &operation->error);
     if (r == 0)
@@ -136,6 +133,28 @@ static void submit(struct batch *batch, struct job *job, const struct safe_write
         operation->result = r;
         completed(operation);
     }
+}
+
+static void handle_open(struct dispatch_wait *wait)
+{
+    start(container_of(wait, struct job, wait));
+}
+
+/* One that comes while the device is closed for a while, to be bound to a driver, is made when it is back.
+ */
+static void submit(struct batch *batch, struct job *job, const struct safe_write *write)
+{
+    struct device *device = write->region->device;
+
+    job->batch = batch;
+    job->operation.work.own = true;
+    job->operation.completed = completed;
+    job->wait.over = handle_open;
+    fill(&job->operation, write, &job->value);
+    if (dispatch_check_closed(device, NULL) < 0)
+        dispatch_wait_open(device, &job->wait);
+    else
+        start(job);
 }
 
 static void report_without_memory(const struct safe_state *safe_state, const struct safe_write *write,
