@@ -29,6 +29,13 @@ struct call_wait {
     void (*cancel)(struct call_wait *wait); /* the call is over; it frees itself */
 };
 
+/* More of an administrative act, for the audit. */
+struct call_act {
+    const char *before, *after; /* what it was and is: a driver's name, or NULL */
+    bool forced;                /* it was to be done whoever is in the way */
+    bool attempted;             /* it may have changed something, also when it failed */
+};
+
 struct call {
     struct daemon *daemon;
     const struct route *route;
@@ -71,6 +78,7 @@ struct call {
      * Valid until the call is answered. */
     const char *subject;
     const char *reason;
+    const struct call_act *act; /* NULL: there is no more to say */
 
     const struct reservation *blocking; /* for the facts of a 423; valid until the loop goes on */
 };

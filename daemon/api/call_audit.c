@@ -42,6 +42,7 @@ static bool is_refusal(int code)
     case -EHOSTUNREACH:
     case -EUSERS:
     case -EDQUOT:
+    case -ETXTBSY:
         return true;
     default:
         return false;
@@ -62,7 +63,8 @@ static bool is_recorded(const struct call *call, const struct error *error)
         return call->operation.region->description->audit_reads;
     if (reads(call))
         return false;
-    return !error || call->started || problem_status(error->code) >= 500;
+    return !error || call->started || (call->act && call->act->attempted) ||
+           problem_status(error->code) >= 500;
 }
 
 /* Whether it was not let start because there is no room for its record. Like any other refusal it takes no
@@ -147,6 +149,11 @@ void call_audit(const struct call *call, const struct error *error)
     record.request = call_request_id(call, texts.request);
     record.action = call->route ? call->route->action : "request";
     record.subject = call->subject;
+    if (call->act) {
+        record.old_value = call->act->before;
+        record.new_value = call->act->after;
+        record.forced = call->act->forced;
+    }
     if (call->started)
         describe_operation(&call->operation, &record, &texts);
     else if (call->route && call->route->target == TARGET_REGION)

@@ -2,6 +2,7 @@
 /* Devices as the API shows them. */
 #include <errno.h>
 
+#include "api/devices.h"
 #include "api/handlers.h"
 #include "util/json_writer.h"
 
@@ -36,13 +37,14 @@ static void write_candidates(struct json_writer *writer, const struct device *de
     json_end_array(writer);
 }
 
-static void write_device(struct json_writer *writer, const struct call *call, const struct device *device)
+void devices_write(
+        struct json_writer *writer, const char *key, const struct call *call, const struct device *device)
 {
     const struct backend *backend = device->backend;
     const struct backend_device *handle = device->handle;
     char driver[64];
 
-    json_begin_object(writer, NULL);
+    json_begin_object(writer, key);
     json_put_string(writer, "name", device_name(device));
     if (device->description->description)
         json_put_string(writer, "description", device->description->description);
@@ -77,26 +79,33 @@ void devices_list(struct call *call)
     for (size_t i = 0; i < inventory->device_count; i++) {
         dispatch_recheck(call->daemon->dispatch, &inventory->devices[i]);
         if (may_list(call, &inventory->devices[i]))
-            write_device(&writer, call, &inventory->devices[i]);
+            devices_write(&writer, NULL, call, &inventory->devices[i]);
     }
     json_end_array(&writer);
     json_end_object(&writer);
     call_answer_json(call);
 }
 
-void devices_get(struct call *call)
+struct device *devices_find(const struct call *call, struct error *error)
 {
     struct device *device = inventory_find_device(call->daemon->inventory, call->parameters[0]);
+
+    if (!device)
+        error_set(error, -ENOENT, "there is no device '%.64s': /v1/devices lists them", call->parameters[0]);
+    return device;
+}
+
+void devices_get(struct call *call)
+{
     struct json_writer writer = json_writer(&call->reply);
     struct error error;
+    struct device *device = devices_find(call, &error);
 
     if (!device) {
-        error_set(
-                &error, -ENOENT, "there is no device '%.64s': /v1/devices lists them", call->parameters[0]);
         call_fail(call, &error);
         return;
     }
     dispatch_recheck(call->daemon->dispatch, device);
-    write_device(&writer, call, device);
+    devices_write(&writer, NULL, call, device);
     call_answer_json(call);
 }

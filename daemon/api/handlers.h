@@ -12,6 +12,10 @@ void status_get_health(struct call *call);
 void devices_list(struct call *call);
 void devices_get(struct call *call);
 
+/* bind.c */
+void bind_post(struct call *call);
+void bind_post_unbind(struct call *call);
+
 /* regions.c */
 void regions_list(struct call *call);
 void regions_get(struct call *call);

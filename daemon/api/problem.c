@@ -19,6 +19,7 @@ static const struct problem {
         {-ENOENT, 404, "not-found", "Not found"},
         {-ENOSYS, 405, "method", "Method not allowed"},
         {-EBUSY, 409, "conflict", "In conflict with the present state"},
+        {-ETXTBSY, 409, "conflict", "In conflict with the present state"},
         {-ENODEV, 410, "gone", "The device is not there"},
         {-ESTALE, 410, "ended", "It has ended"},
         {-EBADMSG, 411, "length-required", "Length required"},

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "core/binding.h"
+
 /* The octets that the operation touches; the range was checked, so this does not overflow. */
 static uint64_t last_octet(const struct operation *operation)
 {
@@ -21,14 +23,14 @@ static const struct reservation *find_blocking(struct daemon *daemon, const stru
 }
 
 static int refuse_reserved(
-        const struct operation *operation, const struct reservation *blocking, struct error *error)
+        const struct region *region, const struct reservation *blocking, struct error *error)
 {
     return error_set(error, -EUSERS,
             "%s is reserved by %s (%s, %s)%s%s%s%s: wait for it with 'devregctl reserve %s --wait'",
-            region_name(operation->region), blocking->holder, blocking->target,
+            region_name(region), blocking->holder, blocking->target,
             blocking->exclusive ? "exclusive" : "shared", blocking->note[0] ? ", note: " : "",
             blocking->note, blocking->contact[0] ? ", contact: " : "", blocking->contact,
-            region_name(operation->region));
+            region_name(region));
 }
 
 int admission_ask(struct daemon *daemon, const struct operation *operation,
@@ -53,7 +55,44 @@ int admission_ask(struct daemon *daemon, const struct operation *operation,
     if (!blocking)
         return 0;
     *ret_blocking = blocking;
-    return refuse_reserved(operation, blocking, error);
+    return refuse_reserved(operation->region, blocking, error);
+}
+
+/* UINT64_MAX is the last octet, wherever that is, of a region that was never open. */
+static uint64_t last_of(const struct region *region)
+{
+    if (region->handle)
+        return region->handle->size - 1;
+    return region->known_size ? region->known_size - 1 : UINT64_MAX;
+}
+
+int admission_ask_device(struct daemon *daemon, const struct principal *principal, const char *reservation,
+        const struct device *device, bool force, const struct reservation **ret_blocking,
+        struct error *error)
+{
+    const struct region *blocked = NULL;
+
+    *ret_blocking = NULL;
+    for (size_t i = 0; i < device->region_count; i++) {
+        const struct region *region = &device->regions[i];
+        struct access_decision decision;
+
+        if (!access_may_range(daemon->access, daemon->inventory, principal, PERMISSION_ADMIN, region, 0,
+                    last_of(region), &decision))
+            return access_refuse(principal, PERMISSION_ADMIN, region, &decision, error);
+        if (!*ret_blocking) {
+            *ret_blocking =
+                    reservations_blocking(daemon->reservations, principal, region, 0, last_of(region));
+            blocked = region;
+        }
+    }
+    if (reservation) {
+        int r = reservations_require(daemon->reservations, principal->name, reservation, error);
+
+        if (r < 0)
+            return r;
+    }
+    return *ret_blocking && !force ? refuse_reserved(blocked, *ret_blocking, error) : 0;
 }
 
 int admission_start(struct daemon *daemon, struct operation *operation,
@@ -90,4 +129,5 @@ void admission_recheck(struct daemon *daemon)
                                 operation->reservation, NULL) < 0))
             atomic_store(&operation->revoked, true);
     }
+    binding_recheck(daemon);
 }

@@ -12,6 +12,12 @@
 int admission_ask(struct daemon *daemon, const struct operation *operation,
         const struct reservation **ret_blocking, struct error *error);
 
+/* Asks for a whole device, to do with it what an administrator may. Without `force` nobody else may have any
+ * of it reserved; with it, *ret_blocking is still set. Returns as above. */
+int admission_ask_device(struct daemon *daemon, const struct principal *principal, const char *reservation,
+        const struct device *device, bool force, const struct reservation **ret_blocking,
+        struct error *error);
+
 /* Asks, and starts the operation: it counts as under way until admission_end(), which its owner calls from
  * completed(). Returns what admission_ask() and operation_start() do; on failure nothing is to be ended. */
 int admission_start(struct daemon *daemon, struct operation *operation,

@@ -11,9 +11,12 @@
  *   DEVREG_FIXED       "1" when all were at that one offset, as to a FIFO
  *   DEVREG_MASK, DEVREG_OLD, DEVREG_NEW   values in hex, with commas; of more than eight the first seven,
  *                      "...", and the last
+ *                      of device.bind and device.unbind the drivers before and after, if any
+ *   DEVREG_FORCED      "1" when it was to be done whoever needs the device
  *   DEVREG_RESULT      "ok", "refused" or "failed"
  *   DEVREG_STATUS      the HTTP status, when there was a request
- *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given
+ *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given, for
+ *                      what was forced who needed the device
  *
  * Every record also has MESSAGE, a sentence for people, PRIORITY (a refusal or a failure is a warning, a
  * change a notice, a mere look information), SYSLOG_IDENTIFIER=devregd and MESSAGE_ID=AUDIT_MESSAGE_ID, so
@@ -35,7 +38,7 @@
 struct audit;
 
 /* The journal's fields above, in that order. */
-enum { AUDIT_FIELDS = 16 };
+enum { AUDIT_FIELDS = 17 };
 extern const char *const audit_field_names[AUDIT_FIELDS];
 
 #define AUDIT_MESSAGE_ID     "7288040bd1d44054add61bec479709f9"
@@ -63,6 +66,7 @@ struct audit_record {
     const char *mask;
     const char *old_value;
     const char *new_value;
+    bool forced;
     const char *result;
     unsigned status; /* 0: none */
     const char *reason;

@@ -72,8 +72,8 @@ static void put_line(struct buffer *text, const char *name, const char *value)
 
 const char *const audit_field_names[AUDIT_FIELDS] = {"DEVREG_PRINCIPAL", "DEVREG_PEER", "DEVREG_REQUEST",
         "DEVREG_ACTION", "DEVREG_SUBJECT", "DEVREG_REGION", "DEVREG_OFFSET", "DEVREG_WIDTH", "DEVREG_COUNT",
-        "DEVREG_FIXED", "DEVREG_MASK", "DEVREG_OLD", "DEVREG_NEW", "DEVREG_RESULT", "DEVREG_STATUS",
-        "DEVREG_REASON"};
+        "DEVREG_FIXED", "DEVREG_MASK", "DEVREG_OLD", "DEVREG_NEW", "DEVREG_FORCED", "DEVREG_RESULT",
+        "DEVREG_STATUS", "DEVREG_REASON"};
 
 static void put_fields(struct buffer *text, const struct audit_record *record,
         void (*put)(struct buffer *text, const char *name, const char *value))
@@ -82,7 +82,7 @@ static void put_fields(struct buffer *text, const struct audit_record *record,
     const char *const values[AUDIT_FIELDS] = {record->principal, record->peer, record->request,
             record->action, record->subject, record->region, record->has_offset ? offset : NULL,
             record->width_bits ? width : NULL, record->count ? count : NULL, record->fixed ? "1" : NULL,
-            record->mask, record->old_value, record->new_value, record->result,
+            record->mask, record->old_value, record->new_value, record->forced ? "1" : NULL, record->result,
             record->status ? status : NULL, record->reason};
 
     snprintf(offset, sizeof(offset), "0x%" PRIx64, record->offset);
@@ -137,6 +137,8 @@ void audit_text_sentence(struct buffer *text, const struct audit_record *record)
     append_named(text, ", ", record->new_value, "");
     append_named(text, " under the mask ", record->mask, "");
     append_named(text, " (was ", record->old_value, ")");
+    if (record->forced)
+        buffer_append_string(text, " by force");
     append_named(text, ": ", record->result ? record->result : "failed", "");
     append_named(text, ": ", record->reason, "");
 }

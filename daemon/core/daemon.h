@@ -63,6 +63,8 @@ struct daemon {
     struct reservations *reservations;
     struct audit *audit;
     struct operation *operations;      /* under way (core/admission.c) */
+    struct binding *bindings;          /* likewise (core/binding.c) */
+    const struct machine *machine;     /* whose drivers are bound; NULL: this one's */
     struct audit_reader *audit_reader; /* NULL: no journal is read */
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The device's worker does the change: a driver may take for ever to let go. It touches the driver_change
+ * and nothing else. */
+#include "core/binding.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/pci_sysfs.h"
+#include "core/admission.h"
+#include "util/cleanup.h"
+
+/* The kernel has one device, under however many names it is configured here. */
+static int check_alone(const struct daemon *daemon, const struct binding *binding, struct error *error)
+{
+    for (const struct binding *other = daemon->bindings; other; other = other->next) {
+        if (bus_place_equal(&other->change.place, &binding->change.place))
+            return error_set(error, -EAGAIN, "%s is being bound to a driver: try again soon",
+                    device_name(other->device));
+    }
+    return 0;
+}
+
+/* Where the daemon has found it counts, if it has: an identification may mean another one by now. */
+static int find_place(struct binding *binding, struct error *error)
+{
+    struct device_description description = *binding->device->description;
+    const struct backend_device *handle = binding->device->handle;
+    char address[PCI_ADDRESS_SIZE];
+
+    if (handle && (description.address || description.id) &&
+            pci_address_parse(handle->address, address) == 0)
+        description.address = address;
+    return driver_binding_find(binding->change.machine, &description, &binding->change.place, error);
+}
+
+static void run(struct work *work)
+{
+    struct binding *binding = container_of(work, struct binding, work);
+
+    binding->result = driver_binding_change(&binding->change, &binding->error);
+    if (binding->result < 0)
+        error_prefix(&binding->error, "%s", device_name(binding->device));
+}
+
+void binding_forget(struct binding *binding)
+{
+    if (!binding->link)
+        return;
+    *binding->link = binding->next;
+    if (binding->next)
+        binding->next->link = binding->link;
+    binding->link = NULL;
+}
+
+static void done(struct work *work)
+{
+    struct binding *binding = container_of(work, struct binding, work);
+
+    binding_forget(binding);
+    if (work->end == WORK_STOPPED)
+        binding->result =
+                error_set(&binding->error, -EAGAIN, "devregd is stopping: no driver was bound or unbound");
+    if (work->end == WORK_EXPIRED)
+        binding->result = error_set(&binding->error, -ETIMEDOUT,
+                "%s was busy for too long with requests before this one: no driver was bound or unbound",
+                device_name(binding->device));
+    if (binding->result == -EUSERS) /* who has it now */
+        admission_ask_device(binding->daemon, binding->principal, binding->reservation, binding->device,
+                binding->change.force, &binding->blocking, NULL);
+    binding->completed(binding);
+}
+
+static void note_reservation(struct driver_change *change, const struct reservation *blocking)
+{
+    char text[PRINCIPAL_NAME_SIZE + 32];
+
+    if (!blocking)
+        return;
+    snprintf(text, sizeof(text), "it is reserved by %s", blocking->holder);
+    driver_binding_note(change, text);
+}
+
+static void join(struct daemon *daemon, struct binding *binding)
+{
+    binding->next = daemon->bindings;
+    binding->link = &daemon->bindings;
+    if (binding->next)
+        binding->next->link = &binding->next;
+    daemon->bindings = binding;
+}
+
+int binding_start(struct daemon *daemon, struct binding *binding, const struct reservation **ret_blocking,
+        struct error *error)
+{
+    struct driver_change *change = &binding->change;
+    int r = admission_ask_device(daemon, binding->principal, binding->reservation, binding->device,
+            change->force, ret_blocking, error);
+
+    if (r < 0)
+        return r;
+    note_reservation(change, take_ptr(*ret_blocking));
+    if (daemon->draining)
+        return error_set(error, -EAGAIN, "devregd is stopping: no driver was bound or unbound");
+    change->machine = daemon->machine ? daemon->machine : &machine_here;
+    r = find_place(binding, error);
+    if (r == 0)
+        r = check_alone(daemon, binding, error);
+    if (r == 0)
+        r = driver_binding_look(change, error);
+    if (r < 0)
+        return r;
+    if (r > 0) {
+        change->despite[0] = 0;
+        binding->completed(binding);
+        return 0;
+    }
+    binding->daemon = daemon;
+    join(daemon, binding);
+    binding->work.run = run;
+    binding->work.done = done;
+    r = dispatch_submit_closed(
+            daemon->dispatch, binding->device, &binding->work, "is being bound to a driver", error);
+    if (r < 0)
+        binding_forget(binding);
+    return r;
+}
+
+void binding_recheck(struct daemon *daemon)
+{
+    const struct reservation *blocking;
+
+    for (struct binding *binding = daemon->bindings; binding; binding = binding->next) {
+        if (binding->principal->scope == 0 ||
+                admission_ask_device(daemon, binding->principal, binding->reservation, binding->device,
+                        binding->change.force, &blocking, NULL) < 0)
+            atomic_store(&binding->change.revoked, true);
+    }
+}
