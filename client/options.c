@@ -196,6 +196,11 @@ static int take_wait(struct options *options, const char *argument, struct error
     return argument ? duration_parse(argument, &options->wait_seconds, error) : 0;
 }
 
+static int take_driver(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->driver, argument, error);
+}
+
 static int take_limit(struct options *options, const char *argument, struct error *error)
 {
     if (number_parse(argument, &options->limit) < 0 || options->limit == 0)
@@ -244,6 +249,9 @@ static const struct option_row rows[] = {
         {OPTION_ACTION, 0, "action", "ACTION", "only this, as write or token.create", take_action},
         {OPTION_RESULT, 0, "result", "RESULT", "only ok, refused or failed", take_result},
         {OPTION_LIMIT, 'n', "limit", "N", "at most the newest N (default: 100)", take_limit},
+        {OPTION_DRIVER, 0, "driver", "NAME", "the kernel driver (default: devreg)", take_driver},
+        {OPTION_FORCE, 0, "force", NULL, "do it also when the system or somebody else needs the device",
+                NULL},
         {OPTION_HELP, 'h', "help", NULL, "explain devregctl or the verb", NULL},
         {OPTION_VERSION, 0, "version", NULL, "print the version", NULL},
         {OPTION_LIST_VERBS, 0, "list-verbs", NULL, "", NULL},

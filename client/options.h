@@ -46,6 +46,8 @@ enum option_set {
     OPTION_ACTION = UINT64_C(1) << 31,
     OPTION_RESULT = UINT64_C(1) << 32,
     OPTION_LIMIT = UINT64_C(1) << 33,
+    OPTION_DRIVER = UINT64_C(1) << 35,
+    OPTION_FORCE = UINT64_C(1) << 36,
     OPTION_COMMAND = UINT64_C(1) << 34, /* "--", and a command with options of its own after it */
 
     OPTIONS_GLOBAL = OPTION_HOST | OPTION_CACERT | OPTION_CERT | OPTION_KEY | OPTION_JSON | OPTION_TIMEOUT |
@@ -91,6 +93,7 @@ struct options {
     const char *action;
     const char *result;
     uint64_t limit;
+    const char *driver; /* --driver of bind */
 };
 
 void options_init(struct options *options);

@@ -134,6 +134,24 @@ static const struct verb verbs[] = {
         {"token revoke", "NAME", "make a token invalid",
                 "Makes the token invalid at once and ends its reservations. Prints nothing.\n",
                 "  devregctl token revoke ci\n", 0, 1, 1, cmd_token_revoke, NULL},
+        {"bind", "DEVICE", "give a device to a kernel driver",
+                "Takes the device from the kernel driver that has it and binds it to devreg, or to the "
+                "driver NAME,\n"
+                "whose module must be loaded. What is under way is finished first; meanwhile requests for "
+                "the device\n"
+                "are refused as busy. When the driver does not take it, the one before gets it back. It is "
+                "refused\n"
+                "while a mounted file system, swap, the only network link or the console is on the device, "
+                "or\n"
+                "another has reserved it, unless --force is given; bridges are always refused.\n",
+                "  devregctl bind edu\n"
+                "  devregctl bind edu --driver uio_pci_generic\n",
+                OPTION_DRIVER | OPTION_FORCE, 1, 1, cmd_bind, cmd_bind_write},
+        {"unbind", "DEVICE", "give a device back to the kernel's choice",
+                "Takes the device from the kernel driver that has it, and lets the kernel choose one, so "
+                "that the\n"
+                "device's own driver comes back if there is one. It is refused as bind is.\n",
+                "  devregctl unbind edu\n", OPTION_FORCE, 1, 1, cmd_unbind, cmd_bind_write},
         {"audit", "", "show who did what",
                 "Shows what was changed, refused and administered, oldest first. A TIME is how long ago, as "
                 "90s,\n"

@@ -88,5 +88,8 @@ void cmd_renew_write(FILE *stream, const struct call *call, const json_t *result
 int cmd_release(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_reservations(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_reservations_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_bind(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_unbind(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_bind_write(FILE *stream, const struct call *call, const json_t *result);
 int cmd_audit(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_audit_write(FILE *stream, const struct call *call, const json_t *result);

@@ -20,6 +20,14 @@ _devregctl_regions()
     done
 }
 
+_devregctl_devices()
+{
+    local pattern='^[A-Za-z0-9._-]+$' name _
+    devregctl "${host[@]}" --timeout 1 list devices 2>/dev/null </dev/null | while read -r name _; do
+        [[ $name =~ $pattern && $name != DEVICE ]] && printf '%s\n' "$name"
+    done
+}
+
 # The command of reserve: its own completion is not known here.
 _devregctl_command()
 {
@@ -59,7 +67,8 @@ _devregctl()
             fi
             ;;
         --timeout | --width | --count | --mask | -o | --output | --for | --note | --contact | --takeover | --safe | \
-            --permission | --region | --value | --since | --until | --principal | --action | --result | -n | --limit)
+            --permission | --region | --value | --since | --until | --principal | --action | --result | -n | --limit | \
+            --driver)
             ((i++))
             ;;
         -*) ;;
@@ -84,6 +93,10 @@ _devregctl()
         ;;
     --permission)
         _devregctl_offer "$current" < <(printf '%s\n' list read write interrupt dma reserve admin)
+        return
+        ;;
+    --driver)
+        _devregctl_offer "$current" < <(printf '%s\n' devreg uio_pci_generic vfio-pci pci-stub)
         return
         ;;
     --result)
@@ -113,6 +126,7 @@ _devregctl()
     case $verb:$position in
     :0) _devregctl_offer "$current" < <(devregctl --list-verbs | cut -d' ' -f1 | sort -u) ;;
     data:0 | access:0 | token:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n "s/^$verb //p") ;;
+    bind:0 | unbind:0) _devregctl_offer "$current" < <(_devregctl_devices) ;;
     list:0) _devregctl_offer "$current" < <(printf '%s\n' regions devices) ;;
     show:0 | explain:0 | reserve:0 | release:0 | 'access explain:1') _devregctl_offer "$current" < <(_devregctl_regions '') ;;
     read:* | write:0 | 'data get:0' | 'data put:0')
