@@ -87,6 +87,8 @@ static void append_values(struct buffer *buffer, const json_t *record)
         append_member(buffer, " mask ", record, "mask");
     else
         buffer_append_char(buffer, '-');
+    if (json_is_true(json_object_get(record, "forced")))
+        buffer_append_string(buffer, " by force");
 }
 
 /* "refused 403: the reason". */

@@ -72,7 +72,7 @@ static int take_query(const struct call *call, struct audit_query *query, struct
     return 0;
 }
 
-/* Widths, counts and statuses are numbers, and fixed is true or not there; offsets and values are texts, as
+/* Widths, counts and statuses are numbers, and fixed and forced are true or not there; offsets and values are texts, as
  * everywhere. */
 static void write_value(struct json_writer *writer, const char *field, const char *value)
 {
@@ -84,7 +84,7 @@ static void write_value(struct json_writer *writer, const char *field, const cha
     if (words_have("width count status", key) && number_parse(value, &number) == 0 &&
             number <= UINT64_C(1) << 53)
         json_put_count(writer, key, number);
-    else if (strcmp(key, "fixed") == 0)
+    else if (words_have("fixed forced", key))
         json_put_bool(writer, key, strcmp(value, "1") == 0);
     else
         json_put_string(writer, key, value);

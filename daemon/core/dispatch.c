@@ -101,7 +101,8 @@ static void tell_waiting(struct device *device)
     }
 }
 
-/* Its work is told last, when the device is as it will be from now on. */
+/* Its work is told last, when the device is as it will be from now on. What waited goes before anybody who
+ * comes. */
 static void end_closed(struct dispatch *dispatch, struct device *device)
 {
     struct work *work = take_ptr(device->closed_for);
@@ -110,8 +111,8 @@ static void end_closed(struct dispatch *dispatch, struct device *device)
     dispatch_settle(dispatch, device);
     if (!device->handle)
         dispatch->presence_changed(device, dispatch->context); /* the reason is another one now */
-    work->done(work);
     tell_waiting(device);
+    work->done(work);
 }
 
 /* Gives back what still waits for the device to be closed. */
@@ -124,7 +125,6 @@ static void cancel_closed(struct device *device, enum work_end end)
     device->closed_for = NULL;
     work->end = end;
     work->done(work);
-    tell_waiting(device);
 }
 
 static void handle_finished(struct work *work, void *context)
@@ -299,14 +299,18 @@ static int hand_over(
     return r;
 }
 
+static int refuse_closed(const struct device *device, struct error *error)
+{
+    return error_set(error, -EAGAIN, "%s %s: try again soon", device_name(device), device->closed_why);
+}
+
 int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
         struct error *error)
 {
     uint64_t now_us = 0;
-    int r = dispatch_check_closed(device, error);
 
-    if (r < 0)
-        return r;
+    if (device->closed_for && (device->closed || !work->own))
+        return refuse_closed(device, error);
     sd_event_now(dispatch->event, CLOCK_MONOTONIC, &now_us); /* of this round: costs nothing to ask for */
     if (device->lost)
         return error_set(
@@ -325,20 +329,19 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
 
 int dispatch_check_closed(const struct device *device, struct error *error)
 {
-    if (!device->closed_for)
-        return 0;
-    return error_set(error, -EAGAIN, "%s %s: try again soon", device_name(device), device->closed_why);
+    return device->closed ? refuse_closed(device, error) : 0;
 }
 
 int dispatch_submit_closed(struct dispatch *dispatch, struct device *device, struct work *work,
         const char *reason, struct error *error)
 {
-    int r = dispatch_check_closed(device, error);
+    int r;
 
-    if (r == 0 && atomic_load(&device->stopping))
-        r = error_set(error, -EAGAIN, "devregd is stopping: nothing was done to %s", device_name(device));
-    if (r == 0)
-        r = need_worker(dispatch, device, error);
+    if (device->closed_for)
+        return refuse_closed(device, error);
+    if (atomic_load(&device->stopping))
+        return error_set(error, -EAGAIN, "devregd is stopping: nothing was done to %s", device_name(device));
+    r = need_worker(dispatch, device, error);
     if (r < 0)
         return r;
     work->device = device;
@@ -354,8 +357,12 @@ int dispatch_submit_closed(struct dispatch *dispatch, struct device *device, str
 
 void dispatch_wait_open(struct device *device, struct dispatch_wait *wait)
 {
-    wait->next = device->waiting_for_open;
-    device->waiting_for_open = wait;
+    struct dispatch_wait **end = &device->waiting_for_open;
+
+    while (*end)
+        end = &(*end)->next;
+    wait->next = NULL;
+    *end = wait;
 }
 
 void dispatch_cancel(struct device *device)

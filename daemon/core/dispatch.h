@@ -34,15 +34,15 @@ void dispatch_recheck(struct dispatch *dispatch, struct device *device);
 int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
         struct error *error);
 
-/* Submits work that needs the device closed. What is under way or waits for it is finished first, and
- * nothing else is taken any more: it gets -EAGAIN with the reason, "is being bound to a driver". Then the
- * device is closed, the work is run on its thread, however long that takes, and the device is opened anew
- * before work->done. Until it is closed, the work can expire. Returns 0; -EAGAIN when there is such work
- * already, the device is stopping, or no thread can be started. */
+/* Submits work that needs the device closed. What is under way or waits for it is finished first; of what
+ * comes, only the daemon's own is still taken, clients get -EAGAIN with the reason, "is being bound to a
+ * driver". Then the device is closed, the work is run on its thread, however long that takes, and the device
+ * is opened anew before work->done. Until it is closed, the work can expire. Returns 0; -EAGAIN when there
+ * is such work already, the device is stopping, or no thread can be started. */
 int dispatch_submit_closed(struct dispatch *dispatch, struct device *device, struct work *work,
         const char *reason, struct error *error);
 
-/* Returns 0, or -EAGAIN with the reason while the device is closed for such work, or about to be. */
+/* Returns 0, or -EAGAIN with the reason while the device is closed for such work. */
 int dispatch_check_closed(const struct device *device, struct error *error);
 
 /* What must be done all the same, as soon as the device is open again. */
@@ -51,7 +51,8 @@ struct dispatch_wait {
     struct dispatch_wait *next;
 };
 
-/* To be called while dispatch_check_closed() refuses. They are told in no order. */
+/* To be called while dispatch_check_closed() refuses. They are told in the order in which they came, before
+ * anybody else is served. */
 void dispatch_wait_open(struct device *device, struct dispatch_wait *wait);
 
 /* Gives back the device's work that has not begun, as WORK_STOPPED, and tells what has begun to end. */

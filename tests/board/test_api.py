@@ -60,11 +60,13 @@ def test_every_route_of_the_listing_answers(client):
         ("GET", "/v1/regions/ram/data"): {"query": "?offset=0&length=4"},
         ("PUT", "/v1/regions/ram/data"): {"query": "?offset=0", "body": b"abcd", "kind": OCTETS},
         ("POST", "/v1/tokens"): {"body": {"name": "t"}},
+        ("POST", "/v1/devices/ram/bind"): {"body": {}},
+        ("POST", "/v1/devices/ram/unbind"): {"body": {"force": True}},
         ("POST", "/v1/reservations"): {"body": {"region": "ram", "offset": "0x0", "length": "0x4"}},
         ("GET", "/v1/access/explain"): {"query": "?principal=anonymous&region=ram"},
     }
     listed = routes(client)
-    assert len(listed) == 23
+    assert len(listed) == 25
     taken = None
     for route in listed:
         path = concrete(route["path"]).replace("{id}", str(taken))
@@ -74,6 +76,8 @@ def test_every_route_of_the_listing_answers(client):
         answer = client.ask(route["method"], path + request.pop("query", ""), **request)
         if path == "/v1/audit" and answer.status == 503:
             answer.problem(503, "unavailable")  # a machine without a journal
+        elif route["permission"] == "admin" and path.startswith("/v1/devices/"):
+            assert "ram is simulated" in answer.problem(422, "not-allowed")["detail"]
         elif route["method"] == "POST":
             assert answer.status == 201, answer
             taken = answer.json.get("id", taken)

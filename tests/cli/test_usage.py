@@ -35,7 +35,8 @@ def options_of(verb):
 
 def test_the_verbs(verbs):
     assert verbs == ["list", "show", "read", "write", "data get", "data put", "status", "explain", "reserve", "renew", "release",
-                     "reservations", "whoami", "access explain", "token create", "token list", "token revoke", "audit"]
+                     "reservations", "whoami", "access explain", "token create", "token list", "token revoke", "bind", "unbind",
+                     "audit"]
 
 
 def test_help_lists_every_verb_and_global_option(client, verbs):
@@ -161,6 +162,7 @@ def test_completion_of_words(client, verbs):
     assert complete(client, "devregctl --cacert x access ") == ["explain"]
     assert complete(client, "devregctl token create ci --permission w") == ["write"]
     assert complete(client, "devregctl audit --result ") == ["ok", "refused", "failed"]
+    assert complete(client, "devregctl bind edu --driver u") == ["uio_pci_generic"]
     assert "--wait" in complete(client, "devregctl reserve edu --w")
     assert complete(client, "devregctl reserve edu --wait -- printen") == ["printenv"]
     assert complete(client, "devregctl reserve edu -- --wid") == []
@@ -186,6 +188,16 @@ def test_completion_of_regions(client, start):
     assert complete(client, f"{host} audit --region ") == ["edu", "odd"]
     assert complete(client, f"{host} read edu:0x") == []
     assert complete(client, "devregctl -H /nowhere read ") == []
+    assert not (client.home / "owned").exists()
+
+
+def test_completion_of_devices(client, start):
+    daemon = start([answer(200, {"devices": [{"name": "net"}, {"name": "nvme"}, {"name": "$(touch owned)"}]})])
+    host = f"devregctl -H {daemon.host}"
+    assert complete(client, f"{host} bind ") == ["net", "nvme"]
+    assert complete(client, f"{host} unbind nv") == ["nvme"]
+    assert complete(client, f"{host} bind --driver devreg n") == ["net", "nvme"]
+    assert complete(client, f"{host} bind net ") == []
     assert not (client.home / "owned").exists()
 
 

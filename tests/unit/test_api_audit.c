@@ -19,7 +19,7 @@ static int set_up(void **state)
 {
     const struct audit_record old = {.principal = "user:bob", .action = "token.list", .result = "ok"};
     const struct audit_record full = {"user:alice", "uid=1000 pid=4711", "12ab-1", "modify", "r-1", "edu",
-            true, 0x4, 32, 2, true, "0xff", "0x1,0x2", "0x3,0x4", "ok", 200, "a \"reason\"\n\xff"};
+            true, 0x4, 32, 2, true, "0xff", "0x1,0x2", "0x3,0x4", true, "ok", 200, "a \"reason\"\n\xff"};
 
     (void)state;
     api_open(&api, true);
@@ -54,11 +54,11 @@ static void test_records(void **state)
 {
     const json_t *records = fetch("");
     const char *time = json_string_value(json_object_get(json_array_get(records, 1), "time"));
-    json_t *wanted = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:b,s:s,s:s,s:s,s:s,s:i,s:s}",
+    json_t *wanted = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:b,s:s,s:s,s:s,s:b,s:s,s:i,s:s}",
             "time", time, "principal", "user:alice", "peer", "uid=1000 pid=4711", "request", "12ab-1",
             "action", "modify", "subject", "r-1", "region", "edu", "offset", "0x4", "width", 32, "count", 2,
-            "fixed", 1, "mask", "0xff", "old", "0x1,0x2", "new", "0x3,0x4", "result", "ok", "status", 200,
-            "reason", "a \"reason\"\n\xef\xbf\xbd");
+            "fixed", 1, "mask", "0xff", "old", "0x1,0x2", "new", "0x3,0x4", "forced", 1, "result", "ok",
+            "status", 200, "reason", "a \"reason\"\n\xef\xbf\xbd");
     json_t *old = json_pack("{s:s,s:s,s:s,s:s}", "time", "2024-02-29T12:34:56.000007Z", "principal",
             "user:bob", "action", "token.list", "result", "ok");
     uint64_t us;

@@ -146,14 +146,14 @@ static void test_all_fields(void **state)
 {
     char name[16] = "user:alice";
     const struct audit_record record = {name, "uid=1000 pid=4711", "12ab-1", "modify", "r-1", "edu", true,
-            0x4, 32, 2, true, "0xff", "0x1,0x2", "0x3,0x4", "ok", 200, "because"};
+            0x4, 32, 2, true, "0xff", "0x1,0x2", "0x3,0x4", true, "ok", 200, "because"};
     static const struct {
         const char *name, *value;
     } wanted[] = {
             {"MESSAGE", "user:alice (uid=1000 pid=4711) modify r-1 edu:0x4, 2 times at one offset, 32 bits, "
                         "0x3,0x4 under "
                         "the mask "
-                        "0xff (was 0x1,0x2): ok: because"},
+                        "0xff (was 0x1,0x2) by force: ok: because"},
             {"MESSAGE_ID", AUDIT_MESSAGE_ID},
             {"PRIORITY", "5"},
             {"SYSLOG_IDENTIFIER", "devregd"},
@@ -170,6 +170,7 @@ static void test_all_fields(void **state)
             {"DEVREG_MASK", "0xff"},
             {"DEVREG_OLD", "0x1,0x2"},
             {"DEVREG_NEW", "0x3,0x4"},
+            {"DEVREG_FORCED", "1"},
             {"DEVREG_RESULT", "ok"},
             {"DEVREG_STATUS", "200"},
             {"DEVREG_REASON", "because"},
@@ -236,14 +237,14 @@ static void test_long_texts(void **state)
 {
     char text[1000];
     const struct audit_record record = {text, text, text, text, text, text, true, UINT64_MAX, 64, UINT64_MAX,
-            true, text, text, text, text, 599, text};
+            true, text, text, text, true, text, 599, text};
 
     (void)state;
     memset(text, '\n', sizeof(text) - 1);
     text[sizeof(text) - 1] = 0;
     audit_write(audit, &record);
     receive();
-    assert_int_equal(entry.count, 20);
+    assert_int_equal(entry.count, 21);
     assert_string_equal(text_of("DEVREG_OFFSET"), "0xffffffffffffffff");
     assert_string_equal(text_of("DEVREG_COUNT"), "18446744073709551615");
     assert_int_equal(strlen(text_of("DEVREG_OLD")), AUDIT_VALUES_SIZE - 1);

@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 
 static const struct audit_record full = {"user:alice", "uid=1000 pid=4711", "12ab-1", "modify", "r-1", "edu",
-        true, 0x4, 32, 2, true, "0xff", "0x1,0x2", "0x3,0x4", "ok", 200, "because"};
+        true, 0x4, 32, 2, true, "0xff", "0x1,0x2", "0x3,0x4", true, "ok", 200, "because"};
 
 static char *finish(struct buffer *text)
 {
@@ -54,7 +54,7 @@ static void test_sentence(void **state)
             "user:alice (uid=1000 pid=4711) modify r-1 edu:0x4, 2 times at one offset, 32 bits, 0x3,0x4 "
             "under the mask "
             "0xff "
-            "(was 0x1,0x2): ok: because");
+            "(was 0x1,0x2) by force: ok: because");
     expect(audit_text_sentence, &write, "user:bob write edu:0x10, 32 bits, 0x00000001: refused: no rule");
     expect(audit_text_sentence, &token, "user:root token.create ci: ok");
     expect(audit_text_sentence, &nothing, "somebody did something: failed");
@@ -72,7 +72,7 @@ static void test_line(void **state)
     expect(audit_text_line, &full,
             "principal=user:alice peer=\"uid=1000 pid=4711\" request=12ab-1 action=modify subject=r-1 "
             "region=edu "
-            "offset=0x4 width=32 count=2 fixed=1 mask=0xff old=0x1,0x2 new=0x3,0x4 result=ok status=200 "
+            "offset=0x4 width=32 count=2 fixed=1 mask=0xff old=0x1,0x2 new=0x3,0x4 forced=1 result=ok status=200 "
             "reason=because");
     expect(audit_text_line, &hostile,
             "principal=anonymous region=\"a b\\\" result=ok \\\\\" result=refused "

@@ -20,6 +20,7 @@ static const struct {
         {-ENOENT, 404, "ENOENT", "not-found"},
         {-ENOSYS, 405, "ENOSYS", "method"},
         {-EBUSY, 409, "EBUSY", "conflict"},
+        {-ETXTBSY, 409, "ETXTBSY", "conflict"},
         {-ENODEV, 410, "ENODEV", "gone"},
         {-ESTALE, 410, "ESTALE", "ended"},
         {-EBADMSG, 411, "EBADMSG", "length-required"},

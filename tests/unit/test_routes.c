@@ -74,7 +74,8 @@ static void test_all_there(void **state)
 {
     static const char *const expected[] = {"GET /healthz", "GET /v1", "GET /v1/whoami",
             "GET /v1/access/explain", "GET /v1/status", "GET /v1/devices", "GET /v1/devices/{device}",
-            "GET /v1/regions", "GET /v1/regions/{region}", "GET /v1/regions/{region}/registers/{register}",
+            "POST /v1/devices/{device}/bind", "POST /v1/devices/{device}/unbind", "GET /v1/regions",
+            "GET /v1/regions/{region}", "GET /v1/regions/{region}/registers/{register}",
             "PUT /v1/regions/{region}/registers/{register}",
             "PATCH /v1/regions/{region}/registers/{register}", "GET /v1/regions/{region}/data",
             "PUT /v1/regions/{region}/data", "GET /v1/tokens", "POST /v1/tokens",

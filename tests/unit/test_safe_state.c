@@ -227,6 +227,40 @@ static void test_counted(void **state)
     assert_int_equal(safe_state_pending(fixture.safe_state), 0);
 }
 
+static void run_blocking(struct work *work)
+{
+    (void)work;
+    sem_post(&fixture.fault.entered);
+    while (sem_wait(&fixture.fault.gate) < 0 && errno == EINTR)
+        continue;
+}
+
+static void work_done(struct work *work)
+{
+    (void)work;
+    fixture.completed++;
+}
+
+/* Closed for a while, to be bound to a driver: they are made when it is back, in their order. */
+static void test_closed_for_a_while(void **state)
+{
+    struct work work = {.run = run_blocking, .done = work_done};
+
+    (void)state;
+    assert_int_equal(dispatch_submit_closed(fixture.dispatch, &fixture.device, &work, "is away", NULL), 0);
+    sem_wait(&fixture.fault.entered);
+    safe_state_run(fixture.safe_state, &fixture.reservation);
+    assert_int_equal(fixture.reported, 0);
+    assert_int_equal(safe_state_pending(fixture.safe_state), 3);
+    sem_post(&fixture.fault.gate);
+    wait_for(&fixture.reported, 3);
+    assert_int_equal(fixture.completed, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(fixture.results[i], 0);
+        assert_int_equal(fixture.offsets[i], 8 * (3 - i));
+    }
+}
+
 /* What has not been made when the daemon ends is freed. */
 static void test_end_of_the_daemon(void **state)
 {
@@ -253,6 +287,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_failure_stops_none, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_before_the_next_holder, set_up_hurried, tear_down),
             cmocka_unit_test_setup_teardown(test_counted, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_closed_for_a_while, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_end_of_the_daemon, set_up, tear_down),
     };
 
