@@ -3,6 +3,7 @@
  * pages. */
 #include <linux/io.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -72,25 +73,42 @@ static void write_piece(void __iomem *to, u32 width, u32 count, bool repeat, con
     }
 }
 
-/* The kernel's own mapping is made when it is first needed: most regions are mapped by their program alone.
- */
-static int make_base(struct region *region)
-{
-    void __iomem *base;
+/* Large regions are for mmap(). The kernel's mapping of one would take page tables that nobody accounts for,
+ * so of those it maps the piece that is being moved alone. */
+#define BASE_SIZE_MAX SZ_1M
 
+static void __iomem *map_memory(const struct region *region, u64 offset, u64 size)
+{
+    if (region->flags & DEVREG_REGION_WRITE_COMBINING)
+        return ioremap_wc(region->start + offset, size);
+    return ioremap(region->start + offset, size);
+}
+
+static void __iomem *map_ports(const struct region *region)
+{
+#ifdef CONFIG_HAS_IOPORT_MAP
+    return ioport_map(region->start, region->size);
+#else
+    return NULL; /* none were given away */
+#endif
+}
+
+/* Made when it is first needed: most regions are mapped by their programs alone. */
+static void __iomem *find_base(struct region *region)
+{
+    void __iomem *base = smp_load_acquire(&region->base);
+
+    if (base)
+        return base;
     mutex_lock(&region->mapped);
-    if (!region->base) {
-        if (region->flags & DEVREG_REGION_PORTS)
-            base = ioport_map(region->start, region->size);
-        else if (region->flags & DEVREG_REGION_WRITE_COMBINING)
-            base = ioremap_wc(region->start, region->size);
-        else
-            base = ioremap(region->start, region->size);
+    base = region->base;
+    if (!base) {
+        base = region->flags & DEVREG_REGION_PORTS ? map_ports(region) : map_memory(region, 0, region->size);
         /* Others look at it without the mutex. */
         smp_store_release(&region->base, base);
     }
     mutex_unlock(&region->mapped);
-    return region->base ? 0 : -ENOMEM;
+    return base;
 }
 
 /* Under region->lock. */
@@ -98,20 +116,23 @@ static int move_piece(
         struct region *region, const struct devreg_access *access, u32 count, union piece *piece)
 {
     bool repeat = access->flags & DEVREG_ACCESS_REPEAT;
+    bool large = !(region->flags & DEVREG_REGION_PORTS) && region->size > BASE_SIZE_MAX;
     u64 offset = access->offset + (repeat ? 0 : (u64)access->done * access->width);
-    int r;
+    void __iomem *base, *at;
 
     if (region->gone)
         return -ENODEV;
-    if (!smp_load_acquire(&region->base)) {
-        r = make_base(region);
-        if (r)
-            return r;
-    }
+    base = large ? map_memory(region, offset, repeat ? access->width : (u64)count * access->width)
+                 : find_base(region);
+    if (!base)
+        return -ENOMEM;
+    at = large ? base : base + offset;
     if (access->flags & DEVREG_ACCESS_WRITE)
-        write_piece(region->base + offset, access->width, count, repeat, piece);
+        write_piece(at, access->width, count, repeat, piece);
     else
-        read_piece(region->base + offset, access->width, count, repeat, piece);
+        read_piece(at, access->width, count, repeat, piece);
+    if (large)
+        iounmap(base);
     return 0;
 }
 
@@ -148,9 +169,9 @@ static int serve_piece(struct region *region, struct devreg_access *access, u32 
     count -= DIV_ROUND_UP(missing, access->width);
     if (count == 0)
         return -EFAULT;
-    down_read(&region->lock);
+    down_read(region->lock);
     r = move_piece(region, access, count, piece);
-    up_read(&region->lock);
+    up_read(region->lock);
     if (r)
         return r;
     if (!write) {

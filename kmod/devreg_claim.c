@@ -11,10 +11,17 @@
 #define CLAIM_FLAGS  (DEVREG_REGION_PORTS | DEVREG_REGION_READ_ONLY | DEVREG_REGION_WRITE_COMBINING)
 #define WINDOW_FLAGS (DEVREG_REGION_READ_ONLY | DEVREG_REGION_WRITE_COMBINING)
 
+/* Where resources have no limit the page tables do, and addresses beyond would become other bits of an
+ * entry.
+ */
 static int check_range(bool ports, u64 start, u64 size)
 {
     u64 limit = ports ? ioport_resource.end : iomem_resource.end;
 
+#ifdef PHYS_MASK
+    if (!ports && limit > PHYS_MASK)
+        limit = PHYS_MASK;
+#endif
     return size == 0 || size > SIZE_MAX || start > limit || size - 1 > limit - start ? -ERANGE : 0;
 }
 
@@ -42,46 +49,73 @@ static bool find_own(const struct region *wanted, char owner[DEVREG_OWNER_SIZE])
 }
 
 /* Exclusive: neither /dev/mem nor sysfs map it, however the kernel was built. */
-static bool request_range(const struct region *region)
+static struct resource *request_range(const struct region *region)
 {
     if (region->flags & DEVREG_REGION_PORTS)
         return request_region(region->start, region->size, region->label);
     return request_mem_region_exclusive(region->start, region->size, region->label);
 }
 
+/* Where ports are addresses of the processor, only those in a bridge's window are mapped to anything. */
+static bool leads_somewhere(const struct resource *resource)
+{
+    return IS_ENABLED(CONFIG_X86) || resource->parent != &ioport_resource;
+}
+
 /* One kind of caching for all mappings of a range: it is settled here, before the first one. */
 static int settle_caching(struct region *region)
 {
-    int r;
-
     if (!(region->flags & DEVREG_REGION_WRITE_COMBINING))
         return 0;
-    r = region->flags & DEVREG_REGION_MAPPABLE ? arch_io_reserve_memtype_wc(region->start, region->size)
-                                               : -EINVAL;
-    if (r) {
-        region->flags &= ~DEVREG_REGION_WRITE_COMBINING;
-        release_mem_region(region->start, region->size);
-    }
-    return r;
+    if (region->flags & DEVREG_REGION_MAPPABLE &&
+            arch_io_reserve_memtype_wc(region->start, region->size) == 0)
+        return 0;
+    region->flags &= ~DEVREG_REGION_WRITE_COMBINING;
+    return -EINVAL;
+}
+
+static bool is_one_too_many(const struct region *region)
+{
+    return region_count >= DEVREG_REGIONS_MAX ||
+           (region->device && region->device->region_count >= DEVREG_DEVICE_REGIONS_MAX);
 }
 
 static int take_range(struct region *region, char owner[DEVREG_OWNER_SIZE])
 {
+    struct resource *resource;
     int r;
 
     lockdep_assert_held(&devreg_lock);
     if (region->device && region->device->gone)
         return -ENODEV;
-    if (!request_range(region)) {
+    if (is_one_too_many(region))
+        return -ENOSPC;
+    resource = request_range(region);
+    if (!resource) {
         find_own(region, owner);
         return -EBUSY;
     }
-    r = settle_caching(region);
-    if (r)
-        return r;
     region->claimed = true;
     list_add_tail(&region->entry, &region_list);
-    return 0;
+    region_count++;
+    if (region->device)
+        region->device->region_count++;
+    r = leads_somewhere(resource) ? settle_caching(region) : -ERANGE;
+    if (r)
+        region_give_back(region);
+    return r;
+}
+
+/* What holds data is not a device's, also where nobody uses it now. */
+static int refuse_memory(u64 start, u64 size, char owner[DEVREG_OWNER_SIZE])
+{
+    if (region_intersects(start, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) != REGION_DISJOINT)
+        strscpy(owner, "System RAM", DEVREG_OWNER_SIZE);
+    else if (region_intersects(start, size, IORESOURCE_MEM, IORES_DESC_PERSISTENT_MEMORY) != REGION_DISJOINT)
+        strscpy(owner, "Persistent Memory", DEVREG_OWNER_SIZE);
+    else
+        return 0;
+    return -EPERM;
 }
 
 int region_claim(struct region *region, u64 start, u64 size, char owner[DEVREG_OWNER_SIZE])
@@ -91,11 +125,9 @@ int region_claim(struct region *region, u64 start, u64 size, char owner[DEVREG_O
 
     if (r)
         return r;
-    if (!ports &&
-            region_intersects(start, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) != REGION_DISJOINT) {
-        strscpy(owner, "System RAM", DEVREG_OWNER_SIZE);
-        return -EPERM;
-    }
+    r = ports ? 0 : refuse_memory(start, size, owner);
+    if (r)
+        return r;
     region->start = start;
     region->size = size;
     if (is_mappable(region))
@@ -138,65 +170,67 @@ int region_call_claim(struct call *call, void *argument)
                 ?: security_locked_down(ports ? LOCKDOWN_IOPORT : LOCKDOWN_DEV_MEM);
     if (r)
         return r;
-    if (owner_is_driver(ports, claim->start, claim->start + (claim->size - 1), claim->owner))
-        return -EBUSY;
+    r = owner_is_driver(ports, claim->start, claim->start + (claim->size - 1), claim->owner);
+    if (r)
+        return r < 0 ? r : -EBUSY;
     region = region_new(claim->name, claim->flags, NULL, &file);
     if (IS_ERR(region))
         return PTR_ERR(region);
     return claim_file(call, region, file, claim->start, claim->size, claim->owner);
 }
 
-/* The window of a resource, as addresses. The device may not go while its resources are looked at. */
-static int find_window(struct devreg_device *device, struct devreg_claim_resource *claim, u64 *ret_start)
-{
-    const struct resource *resource = NULL;
-    u64 size;
-    int r = 0;
+/* A window of a resource, as it is to be claimed. */
+struct window {
+    u64 start, size;
+    u32 flags;
+};
 
-    mutex_lock(&devreg_lock);
+/* The device may not go while its resources are looked at. */
+static int find_window(
+        struct devreg_device *device, const struct devreg_claim_resource *claim, struct window *window)
+{
+    const struct resource *resource;
+    u64 size;
+
+    lockdep_assert_held(&devreg_lock);
     if (device->gone)
-        r = -ENODEV;
-    else if (claim->index < device->bus->resource_count(device->device))
-        resource = device->bus->resource(device->device, claim->index);
-    if (r == 0 && (!resource || resource_size(resource) == 0))
-        r = -EINVAL;
-    if (r)
-        goto out;
+        return -ENODEV;
+    resource = device_resource(device, claim->index);
+    if (!resource || resource_size(resource) == 0)
+        return -EINVAL;
     size = resource_size(resource);
-    if (resource->flags & IORESOURCE_IO)
-        claim->flags |= DEVREG_REGION_PORTS;
     if (claim->offset >= size || claim->size > size - claim->offset)
-        r = -ERANGE;
-    else if (claim->flags & DEVREG_REGION_WRITE_COMBINING &&
-             (resource->flags & IORESOURCE_IO ||
-                     (device->bus->kind == DEVREG_DEVICE_PCI && !(resource->flags & IORESOURCE_PREFETCH))))
-        r = -EINVAL;
-    if (claim->size == 0)
-        claim->size = size - claim->offset;
-    *ret_start = resource->start + claim->offset;
-out:
-    mutex_unlock(&devreg_lock);
-    return r;
+        return -ERANGE;
+    if (claim->flags & DEVREG_REGION_WRITE_COMBINING &&
+            (resource->flags & IORESOURCE_IO ||
+                    (device->bus->kind == DEVREG_DEVICE_PCI && !(resource->flags & IORESOURCE_PREFETCH))))
+        return -EINVAL;
+    window->start = resource->start + claim->offset;
+    window->size = claim->size ? claim->size : size - claim->offset;
+    window->flags = claim->flags | (resource->flags & IORESOURCE_IO ? DEVREG_REGION_PORTS : 0);
+    return 0;
 }
 
 int region_call_claim_resource(struct call *call, void *argument)
 {
     struct devreg_device *device = call->file->private_data;
     struct devreg_claim_resource *claim = argument;
+    struct window window;
     struct region *region;
     struct file *file;
-    u64 start;
     int r = check_flags(claim->flags, WINDOW_FLAGS) ?: check_reserved(claim->reserved) ?:
             check_text(claim->name, sizeof(claim->name));
 
     memset(claim->owner, 0, sizeof(claim->owner));
     if (r)
         return r;
-    r = find_window(device, claim, &start);
+    mutex_lock(&devreg_lock);
+    r = find_window(device, claim, &window);
+    mutex_unlock(&devreg_lock);
     if (r)
         return r;
-    region = region_new(claim->name, claim->flags, device, &file);
+    region = region_new(claim->name, window.flags, device, &file);
     if (IS_ERR(region))
         return PTR_ERR(region);
-    return claim_file(call, region, file, start, claim->size, claim->owner);
+    return claim_file(call, region, file, window.start, window.size, claim->owner);
 }

@@ -4,7 +4,9 @@
 #include <linux/device.h>
 #include <linux/file.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/sched.h>
+#include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -20,6 +22,7 @@ int device_add_bound(struct device *bound, const struct device_bus *bus)
         return -ENOMEM;
     kref_init(&device->references);
     mutex_init(&device->reset);
+    init_rwsem(&device->lock);
     init_waitqueue_head(&device->wait);
     device->bus = bus;
     device->device = get_device(bound);
@@ -47,7 +50,7 @@ void device_remove_bound(struct device *bound)
 
     mutex_lock(&device->reset);
     mutex_lock(&devreg_lock);
-    device->gone = true;
+    WRITE_ONCE(device->gone, true);
     list_del(&device->entry);
     device->bus->quiet(bound);
     revoke_regions(device);
@@ -121,6 +124,14 @@ static int call_info(struct call *call, void *argument)
     return 0;
 }
 
+const struct resource *device_resource(const struct devreg_device *device, u32 index)
+{
+    u32 count = device->bus->resource_count(device->device);
+
+    lockdep_assert_held(&devreg_lock);
+    return index < count ? device->bus->resource(device->device, array_index_nospec(index, count)) : NULL;
+}
+
 static void describe_resource(const struct resource *resource, struct devreg_resource_info *info)
 {
     if (resource->flags & IORESOURCE_IO)
@@ -154,7 +165,7 @@ static int call_resource(struct call *call, void *argument)
     } else if (info->index >= device->bus->resource_count(device->device)) {
         r = -EINVAL;
     } else {
-        resource = device->bus->resource(device->device, info->index);
+        resource = device_resource(device, info->index);
         if (resource)
             describe_resource(resource, info);
     }
@@ -162,7 +173,22 @@ static int call_resource(struct call *call, void *argument)
     return r;
 }
 
-/* Slow, so not under devreg_lock: only this device has to wait. */
+/* While a device is being reset it answers nothing, and on some machines an access that is not answered ends
+ * everything: so nobody touches it meanwhile. That can take long, and is not under devreg_lock: only this
+ * device has to wait. */
+static int reset_alone(struct devreg_device *device)
+{
+    int r;
+
+    mutex_lock(&devreg_lock);
+    down_write(&device->lock);
+    region_unmap_all(device);
+    mutex_unlock(&devreg_lock);
+    r = device->bus->reset(device->device);
+    up_write(&device->lock);
+    return r;
+}
+
 static int call_reset(struct call *call, void *argument)
 {
     struct devreg_device *device = call->file->private_data;
@@ -171,8 +197,9 @@ static int call_reset(struct call *call, void *argument)
 
     if (r)
         return r;
-    mutex_lock(&device->reset);
-    r = device->gone ? -ENODEV : device->bus->reset(device->device);
+    if (mutex_lock_killable(&device->reset))
+        return -EINTR;
+    r = device->gone ? -ENODEV : reset_alone(device);
     mutex_unlock(&device->reset);
     return r;
 }
@@ -273,6 +300,9 @@ int device_call_open(struct call *call, void *argument)
     memset(open->owner, 0, sizeof(open->owner));
     if (r || !bus)
         return -EINVAL;
+    r = bus->lockdown ? security_locked_down(LOCKDOWN_DEV_MEM) : 0;
+    if (r)
+        return r;
     mutex_lock(&devreg_lock);
     device = use_device(bus->kind, open->name, open->owner);
     mutex_unlock(&devreg_lock);

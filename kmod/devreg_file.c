@@ -16,7 +16,10 @@ static int mount_count;
 
 static int devreg_init_fs_context(struct fs_context *context)
 {
-    return init_pseudo(context, DEVREG_MAGIC) ? 0 : -ENOMEM;
+    if (!init_pseudo(context, DEVREG_MAGIC))
+        return -ENOMEM;
+    context->s_iflags |= SB_I_NOEXEC; /* registers are no programs */
+    return 0;
 }
 
 static struct file_system_type file_system = {

@@ -64,15 +64,12 @@ static struct miscdevice node = {
  * device is pulled out, the claim ends as that of a bound one does. */
 static void revoke_inside(const struct resource *resource)
 {
-    bool ports = resource_type(resource) == IORESOURCE_IO;
     struct region *region, *next;
 
-    if (resource_size(resource) == 0 || (!ports && resource_type(resource) != IORESOURCE_MEM))
-        return;
     list_for_each_entry_safe(region, next, &region_list, entry)
     {
-        if (!region->device && ports == !!(region->flags & DEVREG_REGION_PORTS) &&
-                region->start <= resource->end && resource->start <= region->start + (region->size - 1))
+        if (!region->device && resource_has_part(resource, region->flags & DEVREG_REGION_PORTS,
+                                       region->start, region->start + (region->size - 1)))
             region_revoke(region);
     }
 }
@@ -91,7 +88,7 @@ static int handle_bus_event(struct notifier_block *block, unsigned long event, v
             revoke_inside(&to_platform_device(device)->resource[i]);
 #ifdef CONFIG_PCI
     } else if (device->bus == &pci_bus_type) {
-        for (i = 0; i < PCI_STD_NUM_BARS; i++)
+        for (i = 0; i < PCI_OWN_RESOURCES; i++)
             revoke_inside(&to_pci_dev(device)->resource[i]);
 #endif
     }

@@ -36,10 +36,10 @@ static vm_fault_t region_fault(struct vm_fault *fault)
     struct region *region = vma->vm_private_data;
     vm_fault_t result = VM_FAULT_SIGBUS;
 
-    down_read(&region->lock);
+    down_read(region->lock);
     if (!region->gone)
         result = insert_around(vma, region, fault->pgoff);
-    up_read(&region->lock);
+    up_read(region->lock);
     return result;
 }
 
@@ -93,15 +93,17 @@ int region_mmap(struct file *file, struct vm_area_struct *vma)
     /* The kernel refuses to map for writing what was opened for reading: see region_new(). */
     if (region->flags & DEVREG_REGION_READ_ONLY)
         never |= VM_MAYWRITE;
-    down_read(&region->lock);
+    down_read(region->lock);
     r = region->gone ? -ENODEV : 0;
-    up_read(&region->lock);
+    up_read(region->lock);
     if (r)
         return r;
     set_flags(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY, never);
     vma->vm_page_prot = region->flags & DEVREG_REGION_WRITE_COMBINING
                                 ? pgprot_writecombine(vma->vm_page_prot)
                                 : pgprot_noncached(vma->vm_page_prot);
+    /* Devices see addresses without the bit that marks encrypted memory. */
+    vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
     vma->vm_private_data = region;
     vma->vm_ops = &mapping_operations;
     return 0;

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Whose a range is that we were refused. The kernel has no exported function that tells it: its tree of
  * resources is behind a lock of its own. /proc/iomem and /proc/ioports show that tree under the lock, so
- * they are read, as a program would, with the kernel's rights (others see no addresses), and only after a
- * refusal. */
-#include <linux/cred.h>
+ * they are read, and only after a refusal.
+ *
+ * By a kernel thread: what a path leads to is for the caller to choose, by a mount namespace of its own, and
+ * the kernel would open it with rights that the caller does not have. */
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "internal.h"
 
-#define LINE_SIZE 192
+#define OCTETS_MAX (16 * 1024 * 1024) /* these files have some thousand lines on the largest machines */
 
 struct search {
+    struct work_struct work;
+    const char *path;
     u64 start, last;
     int depth; /* of the innermost owner so far, -1: none */
     char *owner;
@@ -36,21 +40,6 @@ static void take_line(struct search *search, char *line)
     strscpy(search->owner, line + name, DEVREG_OWNER_SIZE);
 }
 
-static struct file *open_as_kernel(const char *path)
-{
-    struct cred *kernel = prepare_kernel_cred(&init_task);
-    const struct cred *own;
-    struct file *file;
-
-    if (!kernel)
-        return ERR_PTR(-ENOMEM);
-    own = override_creds(kernel);
-    file = filp_open(path, O_RDONLY, 0);
-    revert_creds(own);
-    put_cred(kernel);
-    return file;
-}
-
 /* Reads on from *length; returns whether there was more. */
 static bool read_more(struct file *file, char *buffer, size_t *length, loff_t *position)
 {
@@ -68,7 +57,7 @@ static void search_file(struct file *file, char *buffer, struct search *search)
     size_t length = 0;
     loff_t position = 0;
 
-    while (read_more(file, buffer, &length, &position)) {
+    while (position < OCTETS_MAX && read_more(file, buffer, &length, &position)) {
         char *line = buffer;
         char *end;
 
@@ -84,42 +73,42 @@ static void search_file(struct file *file, char *buffer, struct search *search)
     }
 }
 
-void owner_of_range(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE])
+static void search_path(struct work_struct *work)
 {
-    struct search search = {.start = start, .last = last, .depth = -1, .owner = owner};
-    struct file *file = open_as_kernel(ports ? "/proc/ioports" : "/proc/iomem");
+    struct search *search = container_of(work, struct search, work);
+    struct file *file = filp_open(search->path, O_RDONLY, 0);
     char *buffer;
 
     if (IS_ERR(file))
         return;
     buffer = kmalloc(PAGE_SIZE, GFP_KERNEL);
-    if (buffer)
-        search_file(file, buffer, &search);
+    if (buffer && file_inode(file)->i_sb->s_magic == PROC_SUPER_MAGIC)
+        search_file(file, buffer, search);
     kfree(buffer);
     fput(file);
 }
 
-static bool has_part(const struct resource *resource, bool ports, u64 start, u64 last)
+void owner_of_range(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE])
 {
-    return resource_type(resource) == (ports ? IORESOURCE_IO : IORESOURCE_MEM) &&
-           !(resource->flags & IORESOURCE_UNSET) && resource->start <= last && resource->end >= start;
+    struct search search = {
+            .path = ports ? "/proc/ioports" : "/proc/iomem",
+            .start = start,
+            .last = last,
+            .depth = -1,
+            .owner = owner,
+    };
+
+    INIT_WORK_ONSTACK(&search.work, search_path);
+    queue_work(system_unbound_wq, &search.work);
+    flush_work(&search.work);
+    destroy_work_on_stack(&search.work);
 }
 
-/* Bound, or just being bound or unbound. */
-static bool has_driver(struct device *device, char owner[DEVREG_OWNER_SIZE])
+bool resource_has_part(const struct resource *resource, bool ports, u64 start, u64 last)
 {
-    bool bound = true;
-
-    if (!device_trylock(device)) {
-        snprintf(owner, DEVREG_OWNER_SIZE, "a driver that is being bound or unbound");
-        return true;
-    }
-    if (device->driver)
-        strscpy(owner, device->driver->name, DEVREG_OWNER_SIZE);
-    else
-        bound = false;
-    device_unlock(device);
-    return bound;
+    return resource_type(resource) == (ports ? IORESOURCE_IO : IORESOURCE_MEM) &&
+           !(resource->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED)) && resource_size(resource) > 0 &&
+           resource->start <= last && resource->end >= start;
 }
 
 struct owner_query {
@@ -128,15 +117,29 @@ struct owner_query {
     char *owner;
 };
 
+/* 1 when the device is bound to a driver. Who has its lock may be binding it right now. */
+static int ask_device(struct device *device, const struct owner_query *query)
+{
+    bool bound;
+
+    if (!device_trylock(device))
+        return -EAGAIN;
+    bound = device->driver;
+    if (bound)
+        strscpy(query->owner, device->driver->name, DEVREG_OWNER_SIZE);
+    device_unlock(device);
+    return bound;
+}
+
 static int ask_platform_device(struct device *device, void *data)
 {
     const struct platform_device *platform = to_platform_device(device);
-    struct owner_query *query = data;
+    const struct owner_query *query = data;
     u32 i;
 
     for (i = 0; i < platform->num_resources; i++) {
-        if (has_part(&platform->resource[i], query->ports, query->start, query->last))
-            return has_driver(device, query->owner);
+        if (resource_has_part(&platform->resource[i], query->ports, query->start, query->last))
+            return ask_device(device, query);
     }
     return 0;
 }
@@ -144,25 +147,25 @@ static int ask_platform_device(struct device *device, void *data)
 #ifdef CONFIG_PCI
 static int ask_function(struct device *device, void *data)
 {
-    struct pci_dev *function = to_pci_dev(device);
-    struct owner_query *query = data;
+    const struct pci_dev *function = to_pci_dev(device);
+    const struct owner_query *query = data;
     int i;
 
-    for (i = 0; i < PCI_STD_NUM_BARS; i++) {
-        if (has_part(&function->resource[i], query->ports, query->start, query->last))
-            return has_driver(device, query->owner);
+    for (i = 0; i < PCI_OWN_RESOURCES; i++) {
+        if (resource_has_part(&function->resource[i], query->ports, query->start, query->last))
+            return ask_device(device, query);
     }
     return 0;
 }
 #endif
 
-bool owner_is_driver(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE])
+int owner_is_driver(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE])
 {
     struct owner_query query = {.ports = ports, .start = start, .last = last, .owner = owner};
+    int r = 0;
 
 #ifdef CONFIG_PCI
-    if (bus_for_each_dev(&pci_bus_type, NULL, &query, ask_function))
-        return true;
+    r = bus_for_each_dev(&pci_bus_type, NULL, &query, ask_function);
 #endif
-    return bus_for_each_dev(&platform_bus_type, NULL, &query, ask_platform_device);
+    return r ? r : bus_for_each_dev(&platform_bus_type, NULL, &query, ask_platform_device);
 }

@@ -53,9 +53,12 @@ static int pci_reset(struct device *device)
     return can_reset(function) ? pci_try_reset_function(function) : -EOPNOTSUPP;
 }
 
+/* The line of an interrupt may be another device's too. Nobody here would acknowledge one, and the kernel
+ * then switches the line off for all. */
 static void pci_quiet(struct device *device)
 {
     pci_clear_master(to_pci_dev(device));
+    pci_intx(to_pci_dev(device), 0);
 }
 
 const struct device_bus device_bus_pci = {
@@ -68,6 +71,13 @@ const struct device_bus device_bus_pci = {
         .quiet = pci_quiet,
 };
 
+/* The next driver expects what the firmware left. */
+static void give_up(struct pci_dev *function)
+{
+    pci_intx(function, 1);
+    pci_disable_device(function);
+}
+
 static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
 {
     int r;
@@ -79,22 +89,45 @@ static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
     r = pci_enable_device(function);
     if (r)
         return r;
-    pci_clear_master(function);
+    pci_quiet(&function->dev);
+    pci_save_state(function);
     r = device_add_bound(&function->dev, &device_bus_pci);
     if (r)
-        pci_disable_device(function);
+        give_up(function);
     return r;
 }
 
 static void pci_remove(struct pci_dev *function)
 {
     device_remove_bound(&function->dev);
-    pci_disable_device(function);
+    give_up(function);
 }
+
+/* After an error on the bus everything behind a port is reset together, if all drivers there take part. This
+ * one has nothing to set up anew: its programs see registers that read as ones, and then those of a fresh
+ * device. */
+static pci_ers_result_t pci_error_detected(struct pci_dev *function, pci_channel_state_t state)
+{
+    if (state == pci_channel_io_perm_failure)
+        return PCI_ERS_RESULT_DISCONNECT;
+    return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET : PCI_ERS_RESULT_CAN_RECOVER;
+}
+
+static pci_ers_result_t pci_slot_reset(struct pci_dev *function)
+{
+    pci_restore_state(function);
+    pci_save_state(function);
+    return PCI_ERS_RESULT_RECOVERED;
+}
+
+static const struct pci_error_handlers error_handlers = {
+        .error_detected = pci_error_detected,
+        .slot_reset = pci_slot_reset,
+};
 
 static void pci_shutdown(struct pci_dev *function)
 {
-    pci_clear_master(function);
+    pci_quiet(&function->dev);
 }
 
 static struct pci_driver driver = {
@@ -102,6 +135,7 @@ static struct pci_driver driver = {
         .probe = pci_probe,
         .remove = pci_remove,
         .shutdown = pci_shutdown,
+        .err_handler = &error_handlers,
 };
 
 int __init pci_init(void)

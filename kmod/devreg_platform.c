@@ -2,6 +2,7 @@
 /* Platform devices, likewise only those whose driver_override names this driver. */
 #include <linux/module.h>
 #include <linux/platform_device.h>
+#include <linux/pm_runtime.h>
 
 #include "internal.h"
 
@@ -52,6 +53,7 @@ static void platform_quiet(struct device *device)
 
 const struct device_bus device_bus_platform = {
         .kind = DEVREG_DEVICE_PLATFORM,
+        .lockdown = true,
         .find = platform_find,
         .resource_count = platform_resource_count,
         .resource = platform_resource,
@@ -60,20 +62,43 @@ const struct device_bus device_bus_platform = {
         .quiet = platform_quiet,
 };
 
+/* Power stays on while it is bound: an access to what is off hangs some machines. */
 static int platform_probe(struct platform_device *device)
 {
-    return device_add_bound(&device->dev, &device_bus_platform);
+    int r;
+
+    pm_runtime_enable(&device->dev);
+    r = pm_runtime_resume_and_get(&device->dev);
+    if (r < 0)
+        goto out_disable;
+    r = device_add_bound(&device->dev, &device_bus_platform);
+    if (r)
+        goto out_put;
+    return 0;
+
+out_put:
+    pm_runtime_put_sync(&device->dev);
+out_disable:
+    pm_runtime_disable(&device->dev);
+    return r;
+}
+
+static void give_up(struct platform_device *device)
+{
+    device_remove_bound(&device->dev);
+    pm_runtime_put_sync(&device->dev);
+    pm_runtime_disable(&device->dev);
 }
 
 #ifdef HAVE_PLATFORM_REMOVE_VOID
 static void platform_remove(struct platform_device *device)
 {
-    device_remove_bound(&device->dev);
+    give_up(device);
 }
 #else
 static int platform_remove(struct platform_device *device)
 {
-    device_remove_bound(&device->dev);
+    give_up(device);
     return 0;
 }
 #endif

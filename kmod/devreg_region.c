@@ -11,6 +11,7 @@
 #include "internal.h"
 
 LIST_HEAD(region_list);
+unsigned int region_count;
 
 struct region *region_new(const char *name, u32 flags, struct devreg_device *device, struct file **ret_file)
 {
@@ -21,7 +22,8 @@ struct region *region_new(const char *name, u32 flags, struct devreg_device *dev
     if (!region)
         return ERR_PTR(-ENOMEM);
     INIT_LIST_HEAD(&region->entry);
-    init_rwsem(&region->lock);
+    init_rwsem(&region->own_lock);
+    region->lock = device ? &device->lock : &region->own_lock;
     mutex_init(&region->mapped);
     init_waitqueue_head(&region->wait);
     region->flags = flags;
@@ -49,8 +51,10 @@ void region_give_back(struct region *region)
     if (!region->claimed)
         return;
     if (region->flags & DEVREG_REGION_PORTS) {
+#ifdef CONFIG_HAS_IOPORT_MAP
         if (region->base)
             ioport_unmap(region->base);
+#endif
         release_region(region->start, region->size);
     } else {
         if (region->base)
@@ -61,19 +65,34 @@ void region_give_back(struct region *region)
     }
     region->base = NULL;
     region->claimed = false;
+    region_count--;
+    if (region->device)
+        region->device->region_count--;
     list_del_init(&region->entry);
 }
 
 void region_revoke(struct region *region)
 {
     lockdep_assert_held(&devreg_lock);
-    down_write(&region->lock);
-    region->gone = true;
-    up_write(&region->lock);
+    down_write(region->lock);
+    WRITE_ONCE(region->gone, true);
+    up_write(region->lock);
     /* No fault puts back what is zapped here, as it would find the region gone. */
     unmap_mapping_range(region->mapping, 0, 0, 1);
     region_give_back(region);
     wake_up_all(&region->wait);
+}
+
+void region_unmap_all(const struct devreg_device *device)
+{
+    struct region *region;
+
+    lockdep_assert_held(&devreg_lock);
+    list_for_each_entry(region, &region_list, entry)
+    {
+        if (region->device == device)
+            unmap_mapping_range(region->mapping, 0, 0, 1);
+    }
 }
 
 static int region_release(struct inode *inode, struct file *file)
@@ -108,14 +127,10 @@ u32 region_widths(const struct region *region)
     return widths;
 }
 
-static u32 current_flags(struct region *region)
+/* Not under region->lock: nobody has to wait for a reset to learn this. */
+static u32 current_flags(const struct region *region)
 {
-    u32 flags;
-
-    down_read(&region->lock);
-    flags = region->flags | (region->gone ? DEVREG_REGION_GONE : 0);
-    up_read(&region->lock);
-    return flags;
+    return region->flags | (READ_ONCE(region->gone) ? DEVREG_REGION_GONE : 0);
 }
 
 static int call_info(struct call *call, void *argument)

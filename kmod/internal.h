@@ -5,9 +5,9 @@
  *   a task's mmap_lock     held by the kernel around mmap() and page faults
  *   devreg_device.reset    a device is being reset, or taken away
  *   devreg_lock            which devices and regions there are, who holds them
- *   region.lock            for reading: the hardware is being touched, so it must stay; for writing: it goes
- * Nothing is copied from or to a program, and no lock of the driver core is waited for, under the last
- * three. */
+ *   *region.lock           for reading: the hardware is being touched, so it must stay; for writing: it
+ * goes, or is being reset. All regions of a device have one Nothing is copied from or to a program, and no
+ * lock of the driver core is waited for, under the last three. */
 #ifndef DEVREG_INTERNAL_H
 #define DEVREG_INTERNAL_H
 
@@ -61,8 +61,16 @@ void file_released(void);
  * unknown. */
 void owner_of_range(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE]);
 
-/* Whether a PCI function or platform device that has any part of the range is bound to a driver. */
-bool owner_is_driver(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE]);
+/* Whether a PCI function or platform device that has any part of the range is bound to a driver: 1 or 0, or
+ * -EAGAIN when it is being bound or unbound right now. */
+int owner_is_driver(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE]);
+
+/* Whether any part of the range is this resource's. */
+bool resource_has_part(const struct resource *resource, bool ports, u64 start, u64 last);
+
+/* What a PCI function itself decodes: BARs, the ROM, BARs of its virtual functions. Behind them are the
+ * windows of a bridge, which are other functions'. */
+#define PCI_OWN_RESOURCES PCI_BRIDGE_RESOURCES
 
 /* devreg_region.c, devreg_claim.c, devreg_access.c, devreg_map.c: a claimed range. */
 
@@ -77,14 +85,16 @@ struct region {
     char label[REGION_LABEL_SIZE]; /* as /proc/iomem shows it */
     bool claimed;                  /* there is something to give back; under devreg_lock */
 
-    struct rw_semaphore lock;
-    bool gone;           /* under lock */
-    struct mutex mapped; /* around making `base` */
-    void __iomem *base;  /* NULL until it is needed */
+    struct rw_semaphore *lock;    /* its device's, or its own */
+    struct rw_semaphore own_lock; /* of one without a device */
+    bool gone;                    /* under lock */
+    struct mutex mapped;          /* around making `base` */
+    void __iomem *base;           /* of what is not large, when it was needed */
     wait_queue_head_t wait;
 };
 
 extern const struct file_operations region_operations;
+extern unsigned int region_count;    /* in the list; likewise */
 extern struct list_head region_list; /* all that are claimed; under devreg_lock */
 
 static inline const char *region_name(const struct region *region)
@@ -104,6 +114,10 @@ void region_give_back(struct region *region);
 /* Takes the hardware away from it: mappings are zapped, accesses under way have ended. Under devreg_lock. */
 void region_revoke(struct region *region);
 
+/* Unmaps the regions of a device from their programs. Their next touches wait for device->lock, which the
+ * caller has for writing, beside devreg_lock. */
+void region_unmap_all(const struct devreg_device *device);
+
 /* Handlers of ioctls. */
 int region_call_claim(struct call *call, void *argument);
 int region_call_claim_resource(struct call *call, void *argument);
@@ -116,14 +130,15 @@ int region_mmap(struct file *file, struct vm_area_struct *vma);
 
 /* What differs between buses. */
 struct device_bus {
-    u32 kind;                                 /* DEVREG_DEVICE_PCI or DEVREG_DEVICE_PLATFORM */
+    u32 kind;      /* DEVREG_DEVICE_PCI or DEVREG_DEVICE_PLATFORM */
+    bool lockdown; /* its devices may write to memory when a register says so, which lockdown forbids */
     struct device *(*find)(const char *name); /* with a reference, or NULL */
     unsigned int (*resource_count)(struct device *device);
     struct resource *(*resource)(
             struct device *device, unsigned int index); /* NULL or empty: nothing there */
     void (*describe)(struct device *device, struct devreg_device_info *info);
     int (*reset)(struct device *device);
-    void (*quiet)(struct device *device); /* no DMA any more */
+    void (*quiet)(struct device *device); /* neither DMA nor interrupts any more */
 };
 
 struct devreg_device {
@@ -133,6 +148,8 @@ struct devreg_device {
     struct device *device; /* with a reference */
     struct mutex reset;
     bool gone;                      /* written under reset and devreg_lock */
+    struct rw_semaphore lock;       /* its regions' */
+    unsigned int region_count;      /* under devreg_lock */
     unsigned int users;             /* descriptors, its own and its regions'; under devreg_lock */
     char holder[DEVREG_OWNER_SIZE]; /* while users is not 0; under devreg_lock */
     wait_queue_head_t wait;
@@ -149,6 +166,9 @@ void device_use(struct devreg_device *device);
 void device_unuse(struct devreg_device *device);
 
 void device_unref(struct devreg_device *device);
+
+/* NULL when there is no such index, or nothing at it. Under devreg_lock, of one that is not gone. */
+const struct resource *device_resource(const struct devreg_device *device, u32 index);
 
 int device_call_open(struct call *call, void *argument);
 

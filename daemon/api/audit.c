@@ -72,8 +72,8 @@ static int take_query(const struct call *call, struct audit_query *query, struct
     return 0;
 }
 
-/* Widths, counts and statuses are numbers, and fixed and forced are true or not there; offsets and values are texts, as
- * everywhere. */
+/* Widths, counts and statuses are numbers, and fixed and forced are true or not there; offsets and values
+ * are texts, as everywhere. */
 static void write_value(struct json_writer *writer, const char *field, const char *value)
 {
     char key[32] = "";

@@ -69,6 +69,9 @@ struct devreg_info {
 #define DEVREG_REGION_MAPPABLE        (1U << 3) /* mmap() works: it begins and ends at page boundaries */
 #define DEVREG_REGION_GONE            (1U << 4) /* its device is: nothing works any more */
 
+#define DEVREG_REGIONS_MAX            4096 /* in all */
+#define DEVREG_DEVICE_REGIONS_MAX     256  /* of one device */
+
 /* On /dev/devreg: takes a range of physical addresses or of I/O ports for the caller alone. It is in
  * /proc/iomem or /proc/ioports as "devreg:NAME" until it is released. The kernel takes back what /dev/mem
  * and sysfs have mapped of it.
@@ -77,9 +80,13 @@ struct devreg_info {
  * device.
  *
  * Returns a region descriptor, or -1 with
- *   EBUSY    part of it is claimed or owned already; `owner` says by whom, when that can be found out
- *   EPERM    part of it is the kernel's own memory, and `owner` "System RAM"; or kernel lockdown forbids it
- *   ERANGE   it is empty, wraps around, or is beyond what this machine can address */
+ *
+ * - EBUSY: part of it is claimed or owned already; `owner` says by whom, when that can be found out
+ * - EPERM: part of it is memory, and `owner` "System RAM" or "Persistent Memory"; or kernel lockdown forbids
+ *   it, and `owner` is empty
+ * - ERANGE: it is empty, wraps around, or is beyond what this machine can address
+ * - EAGAIN: a device that has part of it is being bound or unbound right now
+ * - ENOSPC: there are DEVREG_REGIONS_MAX regions already */
 struct devreg_claim {
     __u32 argsz;
     __u32 flags;                   /* DEVREG_REGION_* */
@@ -98,13 +105,16 @@ struct devreg_claim {
 #define DEVREG_DEVICE_GONE     (1U << 3)
 
 /* On /dev/devreg: opens a device that is bound to the driver devreg, through its driver_override. One opener
- * at a time: the device is free again when this descriptor and those of all its regions are closed; it can't
- * write to memory (bus mastering is off) before it is opened and after.
+ * at a time: the device is free again when this descriptor and those of all its regions are closed. A PCI
+ * function neither masters the bus (it can't write to memory) nor raises its interrupt line; so kernel
+ * lockdown does not forbid to open one. It does forbid platform devices, which can't be held back like that.
  *
  * Returns a device descriptor, or -1 with
- *   ENODEV   there is no such device
- *   ENXIO    it is there, but not bound to devreg; `owner` is its driver, empty when it has none
- *   EBUSY    it is open already; `owner` is the process, as "devregd[1234]" */
+ *
+ * - ENODEV: there is no such device
+ * - ENXIO: it is there, but not bound to devreg; `owner` is its driver, empty when it has none
+ * - EBUSY: it is open already; `owner` is the process, as "devregd[1234]"
+ * - EPERM: kernel lockdown forbids it */
 struct devreg_open_device {
     __u32 argsz;
     __u32 flags;                   /* DEVREG_DEVICE_PCI or DEVREG_DEVICE_PLATFORM */
@@ -147,9 +157,10 @@ struct devreg_resource_info {
 
 /* On a device: as DEVREG_CLAIM_REGION, for a window of a resource. DEVREG_REGION_WRITE_COMBINING is for
  * prefetchable BARs and platform memory (otherwise EINVAL), DEVREG_REGION_PORTS must not be given: the
- * resource knows. Kernel lockdown does not forbid it: who could bind the device has been asked.
+ * resource knows.
  *
- * Further errors: EINVAL there is no such resource, or it is empty; ERANGE the window is not inside it. */
+ * Further errors: EINVAL there is no such resource, or it is empty; ERANGE the window is not inside it;
+ * ENOSPC the device has DEVREG_DEVICE_REGIONS_MAX already. */
 struct devreg_claim_resource {
     __u32 argsz;
     __u32 flags; /* DEVREG_REGION_* */
@@ -163,8 +174,11 @@ struct devreg_claim_resource {
 
 #define DEVREG_CLAIM_RESOURCE _IOWR(0xD5, 0x05, struct devreg_claim_resource)
 
-/* On a device: sets it back to what it is after power-on and restores its configuration space; mappings
- * stay. EOPNOTSUPP: this device can't. */
+/* On a device: sets it back to what it is after power-on and restores its configuration space. Mappings
+ * stay; who touches them or accesses registers meanwhile waits.
+ *
+ * Errors: EOPNOTSUPP this device can't; EAGAIN the kernel is doing something else with it; EINTR a signal
+ * that ends the process came. */
 struct devreg_reset {
     __u32 argsz;
     __u32 flags; /* zero */

@@ -72,7 +72,8 @@ static void test_line(void **state)
     expect(audit_text_line, &full,
             "principal=user:alice peer=\"uid=1000 pid=4711\" request=12ab-1 action=modify subject=r-1 "
             "region=edu "
-            "offset=0x4 width=32 count=2 fixed=1 mask=0xff old=0x1,0x2 new=0x3,0x4 forced=1 result=ok status=200 "
+            "offset=0x4 width=32 count=2 fixed=1 mask=0xff old=0x1,0x2 new=0x3,0x4 forced=1 result=ok "
+            "status=200 "
             "reason=because");
     expect(audit_text_line, &hostile,
             "principal=anonymous region=\"a b\\\" result=ok \\\\\" result=refused "
