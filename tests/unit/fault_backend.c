@@ -167,6 +167,7 @@ static const struct backend_form form = {.device_takes = UINT32_MAX, .region_tak
 
 const struct backend fault_backend = {.name = "fault", OPERATIONS};
 const struct backend fault_backend_revocable = {.name = "revocable", .revocable = true, OPERATIONS};
+const struct backend fault_backend_better = {.name = "better", OPERATIONS};
 
 void fault_init(struct fault *fault, size_t regions)
 {

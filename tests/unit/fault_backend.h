@@ -40,6 +40,11 @@ struct fault {
 
 extern const struct backend fault_backend;
 extern const struct backend fault_backend_revocable; /* as one whose mappings the kernel takes back */
+extern const struct backend fault_backend_better;
+
+/* In programs with fault_choice.c: what is chosen for a device whose description names no backend. NULL: it
+ * is as ever. fault_backend_better is preferred to the others. */
+extern const struct backend *fault_choice;
 
 /* A device that is well, with one region of the name "fault"; `regions` can be raised to two, "fault" and
  * "other". */

@@ -135,6 +135,80 @@ static void test_no_width_left(void **state)
     assert_non_null(device.regions[1].handle);
 }
 
+/* A device that is closed gets the backend that is the best then. */
+static void test_chosen_anew(void **state)
+{
+    (void)state;
+    fault.description.backend = NULL;
+    fault_choice = &fault_backend_better;
+    atomic_store(&fault.open_result, -ENODEV);
+    device_attach(&device);
+    assert_ptr_equal(device.backend, &fault_backend_better); /* the reason is its own */
+    fault_choice = &fault_backend;
+    atomic_store(&fault.open_result, 0);
+    device_attach(&device);
+    assert_ptr_equal(device.handle->backend, &fault_backend);
+    assert_ptr_equal(device.regions[0].handle->backend, &fault_backend);
+    assert_string_equal(device.why, "fault was chosen");
+    fault_choice = &fault_backend_better;
+    device_attach(&device); /* it is open: nothing changes */
+    assert_ptr_equal(device.backend, &fault_backend);
+    device_detach(&device, "it was removed");
+    device_attach(&device);
+    assert_ptr_equal(device.handle->backend, &fault_backend_better);
+    fault_choice = NULL;
+}
+
+static void test_improve(void **state)
+{
+    (void)state;
+    fault.description.backend = NULL;
+    fault_choice = &fault_backend_better;
+    assert_false(device_improve(&device)); /* it is not open */
+    fault_choice = &fault_backend;
+    device_attach(&device);
+    assert_false(device_improve(&device)); /* it has the best one */
+    fault_choice = &fault_backend_revocable;
+    assert_false(device_improve(&device)); /* another, but not a better one */
+    assert_ptr_equal(device.backend, &fault_backend);
+
+    fault_choice = &fault_backend_better;
+    atomic_store(&fault.open_result, -EBUSY);
+    assert_false(device_improve(&device)); /* which does not work: all stays as it is */
+    assert_true(device_is_complete(&device));
+    assert_ptr_equal(device.backend, &fault_backend);
+    assert_string_equal(device.why, "fault was chosen");
+    assert_int_equal(atomic_load(&fault.closed), 0);
+
+    atomic_store(&fault.open_result, 0);
+    atomic_store(&fault.region_result[1], -EBUSY);
+    assert_true(device_improve(&device));
+    assert_ptr_equal(device.backend, &fault_backend_better);
+    assert_ptr_equal(device.handle->backend, &fault_backend_better);
+    assert_ptr_equal(device.regions[0].handle->backend, &fault_backend_better);
+    assert_null(device.regions[1].handle);
+    assert_string_equal(device.regions[1].absent.message, "its window was told not to open");
+    assert_string_equal(device.why, "better was chosen");
+    assert_int_equal(atomic_load(&fault.closed), 1);
+    assert_int_equal(atomic_load(&fault.regions_closed), 2);
+    assert_false(device_improve(&device));
+    fault_choice = NULL;
+}
+
+/* A backend that the configuration names is kept. */
+static void test_named_is_kept(void **state)
+{
+    (void)state;
+    fault_choice = &fault_backend_better;
+    device_attach(&device);
+    assert_ptr_equal(device.backend, &fault_backend);
+    assert_false(device_improve(&device));
+    device_detach(&device, "it was removed");
+    device_attach(&device);
+    assert_ptr_equal(device.backend, &fault_backend);
+    fault_choice = NULL;
+}
+
 static void test_init(void **state)
 {
     struct region_description region = {.name = (char *)"edu"};
@@ -173,6 +247,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_close_regions, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_possible_widths, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_no_width_left, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_chosen_anew, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_improve, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_named_is_kept, set_up, tear_down),
             cmocka_unit_test(test_init),
     };
 

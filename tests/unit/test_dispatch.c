@@ -470,7 +470,38 @@ static void test_recheck(void **state)
     assert_int_equal(fixture.reports, 3);
 }
 
-/* A device that is at work is not asked anything on the loop. */
+/* What was bound to a better driver is taken over, once it is idle. */
+static void test_recheck_improves(void **state)
+{
+    (void)state;
+    fixture.fault.description.backend = NULL;
+    fault_choice = &fault_backend;
+    dispatch_settle(fixture.dispatch, &fixture.device);
+    assert_int_equal(fixture.reports, 1);
+    fault_choice = &fault_backend_better;
+    dispatch_settle(fixture.dispatch, &fixture.device); /* nothing was reported */
+    assert_ptr_equal(fixture.device.backend, &fault_backend);
+
+    fixture.tasks[0].blocks = true;
+    assert_int_equal(submit(0, WORKER_ACCESSES), 0);
+    assert_int_equal(submit(1, WORKER_ACCESSES), 0);
+    sem_wait(&fixture.entered);
+    dispatch_recheck(fixture.dispatch, &fixture.device);
+    assert_ptr_equal(fixture.device.backend, &fault_backend); /* not with work pending */
+    sem_post(&fixture.gate);
+    wait_for(1);
+    wait_for(2);
+    assert_ptr_equal(fixture.device.backend, &fault_backend_better);
+    assert_true(device_is_complete(&fixture.device));
+    assert_int_equal(fixture.device.cost_ns, 0); /* nothing is known of it yet */
+    assert_int_equal(fixture.reports, 2);
+    assert_true(fixture.presence[1]);
+    dispatch_recheck(fixture.dispatch, &fixture.device);
+    assert_int_equal(fixture.reports, 2);
+    fault_choice = NULL;
+}
+
+/* A device that is at work is not asked anything on the loop, but as soon as it is idle. */
 static void test_recheck_while_busy(void **state)
 {
     unsigned asked;
@@ -485,8 +516,12 @@ static void test_recheck_while_busy(void **state)
     dispatch_recheck(fixture.dispatch, &fixture.device);
     assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked);
     assert_non_null(fixture.device.handle);
+    atomic_store(&fixture.fault.open_result, -ENODEV);
     sem_post(&fixture.gate);
     wait_for(1);
+    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked + 1);
+    assert_null(fixture.device.handle);
+    assert_int_equal(fixture.reports, 2);
 }
 
 /* Work that needs the device closed */
@@ -661,6 +696,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_lost_while_busy, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_faulted_is_mapped_anew, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_recheck, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_recheck_improves, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_recheck_while_busy, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_closed_when_idle, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_closed_after_what_is_under_way, set_up, tear_down),

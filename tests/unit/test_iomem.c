@@ -67,6 +67,48 @@ static void test_owners(void **state)
     }
 }
 
+static const char ports[] = "0000-0cf7 : PCI Bus 0000:00\n"
+                            "  0000-001f : dma1\n"
+                            "  0070-0077 : rtc0\n"
+                            "  0510-051b : QEMU0002:00\n"
+                            "    0510-051b : devreg:fwcfg\n"
+                            "0cf8-0cff : PCI conf1\n";
+
+/* /proc/ioports is written alike. */
+static void test_ports(void **state)
+{
+    char name[64] = "";
+
+    (void)state;
+    assert_true(owner_in(ports, 0x71, 1, name, sizeof(name)));
+    assert_string_equal(name, "rtc0");
+    assert_true(owner_in(ports, 0x511, 1, name, sizeof(name)));
+    assert_string_equal(name, "devreg:fwcfg");
+    assert_true(owner_in(ports, 0x100, 1, name, sizeof(name)));
+    assert_string_equal(name, "PCI Bus 0000:00");
+    assert_true(owner_in(ports, 0, 1, name, sizeof(name)));
+    assert_string_equal(name, "dma1");
+    assert_false(owner_in(ports, 0xd00, 0x100, name, sizeof(name)));
+}
+
+/* Memory and ports are looked up in files of their own. */
+static void test_files(void **state)
+{
+    static const char *const files[] = {[REGION_MMIO] = "/proc/iomem", [REGION_IOPORT] = "/proc/ioports"};
+
+    (void)state;
+    for (enum region_type type = REGION_MMIO; type <= REGION_IOPORT; type++) {
+        _cleanup_fclose_ FILE *stream = fopen(files[type], "re");
+        char expected[64] = "", name[64] = "";
+        bool held;
+
+        assert_non_null(stream);
+        held = iomem_owner_in(stream, 0, 0xcf8, expected, sizeof(expected));
+        assert_int_equal(iomem_owner(type, 0, 0xcf8, name, sizeof(name)), held);
+        assert_string_equal(name, expected);
+    }
+}
+
 static bool is_system_memory(uint64_t base, uint64_t size)
 {
     static const char crash[] = "00100000-07fdffff : System RAM\n"
@@ -123,6 +165,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_owners),
+            cmocka_unit_test(test_ports),
+            cmocka_unit_test(test_files),
             cmocka_unit_test(test_system_memory),
             cmocka_unit_test(test_unprivileged),
             cmocka_unit_test(test_odd_texts),

@@ -60,6 +60,7 @@ static void test_devices(void **state)
         assert_true(text_of(device, "why")[0]);
         assert_null(json_object_get(device, "reason"));
         assert_int_equal(json_array_size(json_object_get(device, "regions")), 1);
+        assert_int_equal(json_array_size(json_object_get(device, "candidates")), 1);
     }
     assert_string_equal(text_of(fetch("/v1/devices/{device}", "odd"), "name"), "odd");
     api_expect(
@@ -128,6 +129,30 @@ static void test_device_absent(void **state)
             strstr(text_of(fetch("/v1/regions/{region}", "odd"), "reason"), "/nonexistent/devreg/trace"));
 }
 
+/* Every backend that the keys are enough for, and whether it would do. */
+static void test_candidates(void **state)
+{
+    static const char *const names[] = {"kmod", "uio", "pci"};
+    const json_t *candidates;
+
+    (void)state;
+    api.devices[1].keys = KEY_ADDRESS;
+    api.devices[1].address = (char *)"ffff:ff:1f.7";
+    api.regions[1].keys = KEY_BAR;
+    candidates = json_object_get(fetch("/v1/devices/{device}", "odd"), "candidates");
+    assert_int_equal(json_array_size(candidates), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *candidate = json_array_get(candidates, i);
+        struct error reason = {0};
+        bool usable = backend_judge(backend_find(names[i]), &api.devices[1], &reason) == 0;
+
+        assert_string_equal(text_of(candidate, "name"), names[i]);
+        assert_int_equal(json_is_true(json_object_get(candidate, "usable")), usable);
+        assert_string_equal(text_of(candidate, "reason"), usable ? "" : reason.message);
+    }
+    assert_false(json_is_true(json_object_get(json_array_get(candidates, 1), "usable"))); /* of a ghost */
+}
+
 static void test_status(void **state)
 {
     static char *listening[] = {(char *)"/run/x.sock", (char *)"127.0.0.1:7373", NULL};
@@ -176,6 +201,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_regions, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_absent, set_up_absent, tear_down),
             cmocka_unit_test_setup_teardown(test_device_absent, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_candidates, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_status, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_health, set_up, tear_down),
     };

@@ -145,6 +145,9 @@ static void test_place(void **state)
     region_note_place(&region);
     region.handle = NULL;
     assert_false(region_overlaps(&absent, &region));
+    described.type = REGION_IOPORT; /* the configuration knows ports from memory */
+    region_note_place(&absent);
+    assert_true(region_overlaps(&absent, &region));
 }
 
 int main(void)
