@@ -23,19 +23,26 @@
 /* Of the diagnostic codes at start: reading or writing it does nothing, and it is not even done. */
 enum { PROBED_PORT = 0x80 };
 
-/* The range that this thread was last allowed to use. */
+/* The ranges that this thread was lately allowed to use. Asking the kernel costs several system calls' time,
+ * so a few devices may take turns. */
 static _Thread_local struct {
-    uint64_t first, size;
+    struct {
+        uint64_t first, size;
+    } ranges[8];
+    unsigned next;
 } permitted;
 
 static int gain_permission(const struct ports *ports)
 {
-    if (permitted.first == ports->first && permitted.size == ports->size)
-        return 0;
+    for (size_t i = 0; i < ELEMENTS(permitted.ranges); i++) {
+        if (permitted.ranges[i].first == ports->first && permitted.ranges[i].size == ports->size)
+            return 0;
+    }
     if (ioperm((unsigned long)ports->first, (unsigned long)ports->size, 1) < 0)
         return -errno;
-    permitted.first = ports->first;
-    permitted.size = ports->size;
+    permitted.ranges[permitted.next].first = ports->first;
+    permitted.ranges[permitted.next].size = ports->size;
+    permitted.next = (permitted.next + 1) % ELEMENTS(permitted.ranges);
     return 0;
 }
 
@@ -45,7 +52,7 @@ static int probe_instructions(void)
 {
     if (ioperm(PROBED_PORT, 1, 1) < 0)
         return -errno;
-    permitted.size = 0;
+    memset(&permitted, 0, sizeof(permitted));
     ioperm(PROBED_PORT, 1, 0);
     return 0;
 }

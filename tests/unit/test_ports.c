@@ -30,7 +30,7 @@ static int ioperm_result; /* a negative errno */
 static unsigned ioperm_calls;
 static _Thread_local struct {
     unsigned long from, count;
-} granted[4];
+} granted[64];
 static _Thread_local unsigned grants;
 
 static char *port_file; /* stands for /dev/port; NULL: there is none */
@@ -226,8 +226,31 @@ static void test_permission_of_threads(void **state)
     assert_int_equal(ioperm_calls, 2); /* the other thread changed nothing */
     use_twice(&other);
     assert_int_equal(ioperm_calls, 3);
+    use_twice(&ports); /* they may take turns */
+    use_twice(&other);
+    assert_int_equal(ioperm_calls, 3);
     ports_close(&ports);
     ports_close(&other);
+}
+
+/* More ranges than a thread remembers are asked for again, never touched without. */
+static void test_many_ranges(void **state)
+{
+    struct ports ports[12];
+
+    (void)state;
+    catch_instructions();
+    for (size_t i = 0; i < ELEMENTS(ports); i++)
+        assert_int_equal(ports_open(0x100 + i * 2, 2, &ports[i], NULL), 0);
+    ioperm_calls = 0;
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ELEMENTS(ports); i++)
+            read_octet(&ports[i]);
+    }
+    assert_int_equal(traced, 2 * ELEMENTS(ports));
+    assert_int_equal(ioperm_calls, 2 * ELEMENTS(ports));
+    for (size_t i = 0; i < ELEMENTS(ports); i++)
+        ports_close(&ports[i]);
 }
 
 /* Looking whether ports can be used at all takes a port back that a region may have. */
@@ -390,6 +413,7 @@ int main(void)
 #ifdef __x86_64__
             cmocka_unit_test_setup(test_exact_accesses, set_up),
             cmocka_unit_test_setup(test_permission_of_threads, set_up),
+            cmocka_unit_test_setup(test_many_ranges, set_up),
             cmocka_unit_test_setup(test_usable_takes_nothing_away, set_up),
             cmocka_unit_test_setup(test_refused, set_up),
 #endif
