@@ -191,13 +191,13 @@ static bool is_swap(const struct search *search, const char *number, const char 
 static bool is_btrfs_member(const struct machine *machine, const char *name)
 {
     _cleanup_closedir_ DIR *directory = NULL;
-    const struct dirent *entry;
+    const char *group;
     char path[PATH_MAX];
 
     if (sysfs_path(path, "%s/fs/btrfs", machine->sysfs))
         directory = opendir(path);
-    while (directory && (entry = readdir(directory))) {
-        if (sysfs_path(path, "%s/fs/btrfs/%s/devices/%s", machine->sysfs, entry->d_name, name) &&
+    while ((group = sysfs_next(directory))) {
+        if (sysfs_path(path, "%s/fs/btrfs/%s/devices/%s", machine->sysfs, group, name) &&
                 access(path, F_OK) == 0)
             return true;
     }
@@ -237,17 +237,14 @@ static int check_holder(const struct search *search, const char *name, const cha
 static int check_holders(const struct search *search, const char *name, unsigned depth, struct error *error)
 {
     _cleanup_closedir_ DIR *directory = NULL;
-    const struct dirent *entry;
+    const char *holder;
     char path[PATH_MAX];
 
     if (!sysfs_path(path, "%s/class/block/%s/holders", search->machine->sysfs, name))
         return 0;
     directory = opendir(path);
-    while (directory && (entry = readdir(directory))) {
-        if (entry->d_name[0] != '.')
-            return check_holder(search, name, entry->d_name, depth, error);
-    }
-    return 0;
+    holder = sysfs_next(directory);
+    return holder ? check_holder(search, name, holder, depth, error) : 0;
 }
 
 /* A loop device on a block device is no holder of it. */
@@ -256,16 +253,16 @@ static int check_loops(
 {
     const char *sysfs = search->machine->sysfs;
     _cleanup_closedir_ DIR *directory = NULL;
-    const struct dirent *entry;
+    const char *other;
     char path[PATH_MAX], file[PATH_MAX];
 
     if (sysfs_path(path, "%s/class/block", sysfs))
         directory = opendir(path);
-    while (directory && (entry = readdir(directory))) {
-        if (strncmp(entry->d_name, "loop", 4) == 0 &&
-                sysfs_path(path, "%s/class/block/%s/loop/backing_file", sysfs, entry->d_name) &&
+    while ((other = sysfs_next(directory))) {
+        if (strncmp(other, "loop", 4) == 0 &&
+                sysfs_path(path, "%s/class/block/%s/loop/backing_file", sysfs, other) &&
                 file_read_line_at(AT_FDCWD, path, file, sizeof(file)) == 0 && strcmp(file, node) == 0)
-            return check_holder(search, name, entry->d_name, depth, error);
+            return check_holder(search, name, other, depth, error);
     }
     return 0;
 }
@@ -276,19 +273,18 @@ static int check_partitions(
 {
     const char *sysfs = search->machine->sysfs;
     _cleanup_closedir_ DIR *directory = NULL;
-    const struct dirent *entry;
+    const char *partition;
     char path[PATH_MAX];
 
     if (depth == 0)
         return 0;
     if (sysfs_path(path, "%s/class/block/%s", sysfs, name))
         directory = opendir(path);
-    while (directory && (entry = readdir(directory))) {
-        if (entry->d_name[0] == '.' ||
-                !sysfs_path(path, "%s/class/block/%s/%s/partition", sysfs, name, entry->d_name) ||
+    while ((partition = sysfs_next(directory))) {
+        if (!sysfs_path(path, "%s/class/block/%s/%s/partition", sysfs, name, partition) ||
                 access(path, F_OK) < 0)
             continue;
-        if (check_one(search, entry->d_name, depth, error) < 0)
+        if (check_one(search, partition, depth, error) < 0)
             return -ETXTBSY;
     }
     return 0;
@@ -325,7 +321,7 @@ int block_use_check(const struct machine *machine, const char *directory, struct
 {
     _cleanup_(search_done) struct search search = {0};
     _cleanup_closedir_ DIR *blocks = NULL;
-    const struct dirent *entry;
+    const char *name;
     char path[PATH_MAX];
     int r;
 
@@ -336,9 +332,9 @@ int block_use_check(const struct machine *machine, const char *directory, struct
     if (!blocks)
         return error_set(error, -ETXTBSY, "its disks can't be looked for (%s)", strerror(errno));
     r = search_init(&search, machine, error);
-    while (r >= 0 && (entry = readdir(blocks))) {
-        if (entry->d_name[0] != '.' && sysfs_is_below(machine, "block", entry->d_name, directory))
-            r = check_one(&search, entry->d_name, 0, error);
+    while (r >= 0 && (name = sysfs_next(blocks))) {
+        if (sysfs_is_below(machine, "block", name, directory))
+            r = check_one(&search, name, 0, error);
     }
     return r;
 }

@@ -54,7 +54,7 @@ int device_use_check_bridge(const char *directory, struct error *error)
 {
     _cleanup_closedir_ DIR *children = NULL;
     char address[PCI_ADDRESS_SIZE];
-    const struct dirent *entry;
+    const char *child;
     int r = check_header(directory, error);
 
     if (r < 0)
@@ -62,10 +62,10 @@ int device_use_check_bridge(const char *directory, struct error *error)
     children = opendir(directory);
     if (!children)
         return error_set(error, -ENODEV, "it is not there any more (%s)", strerror(errno));
-    while ((entry = readdir(children))) {
-        if (pci_address_parse(entry->d_name, address) == 0 || is_root_bus(entry->d_name))
-            return error_set(error, -EBUSY, "%s is behind it and would go with its driver, so that stays",
-                    entry->d_name);
+    while ((child = sysfs_next(children))) {
+        if (pci_address_parse(child, address) == 0 || is_root_bus(child))
+            return error_set(
+                    error, -EBUSY, "%s is behind it and would go with its driver, so that stays", child);
     }
     return 0;
 }
@@ -97,7 +97,7 @@ static bool is_virtual(const struct machine *machine, const char *name)
 static int check_network(const struct machine *machine, const char *directory, struct error *error)
 {
     _cleanup_closedir_ DIR *interfaces = NULL;
-    const struct dirent *entry;
+    const char *name;
     char path[PATH_MAX], own[64] = "";
 
     if (sysfs_path(path, "%s/class/net", machine->sysfs))
@@ -107,13 +107,12 @@ static int check_network(const struct machine *machine, const char *directory, s
     if (!interfaces)
         return error_set(
                 error, -ETXTBSY, "its network interfaces can't be looked for (%s)", strerror(errno));
-    while ((entry = readdir(interfaces))) {
-        if (entry->d_name[0] == '.' || !has_link(machine, entry->d_name) ||
-                is_virtual(machine, entry->d_name))
+    while ((name = sysfs_next(interfaces))) {
+        if (!has_link(machine, name) || is_virtual(machine, name))
             continue;
-        if (!sysfs_is_below(machine, "net", entry->d_name, directory))
+        if (!sysfs_is_below(machine, "net", name, directory))
             return 0; /* there is another way */
-        snprintf(own, sizeof(own), "%s", entry->d_name);
+        snprintf(own, sizeof(own), "%s", name);
     }
     if (!own[0])
         return 0;

@@ -18,6 +18,18 @@ bool sysfs_path(char path[PATH_MAX], const char *format, ...)
     return length >= 0 && length < PATH_MAX;
 }
 
+const char *sysfs_next(DIR *directory)
+{
+    const struct dirent *entry;
+
+    /* cppcheck-suppress readdirCalled; each stream is one thread's own, so it is safe (readdir(3)) */
+    while (directory && (entry = readdir(directory))) {
+        if (entry->d_name[0] != '.')
+            return entry->d_name;
+    }
+    return NULL;
+}
+
 bool sysfs_real(const struct machine *machine, const char *class, const char *name, char real[PATH_MAX])
 {
     char path[PATH_MAX];

@@ -15,6 +15,10 @@ DEFINE_CLEANUP(DIR *, closedir)
 /* False when it is too long. */
 bool sysfs_path(char path[PATH_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The next entry's name that does not begin with a dot, valid until the one after; NULL after the last, or
+ * when there is no directory. */
+const char *sysfs_next(DIR *directory);
+
 /* Where class/CLASS/NAME really is, without links; false when it is not there. */
 bool sysfs_real(const struct machine *machine, const char *class, const char *name, char real[PATH_MAX]);
 

