@@ -70,9 +70,11 @@ static void completed(struct binding *binding)
 static int take_driver(const json_t *value, char wanted[DRIVER_NAME_SIZE], struct error *error)
 {
     const char *name = value ? json_string_value(value) : default_driver;
-    int r = name ? driver_name_check(name, error)
-                 : error_set(error, -EINVAL, "\"driver\" is no string: send a driver's name");
+    int r;
 
+    if (!name)
+        return error_set(error, -EINVAL, "\"driver\" is no string: send a driver's name");
+    r = driver_name_check(name, error);
     if (r == 0)
         strcpy(wanted, name);
     return r;
