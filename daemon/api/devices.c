@@ -37,8 +37,9 @@ static void write_candidates(struct json_writer *writer, const struct device *de
     json_end_array(writer);
 }
 
-void devices_write(
-        struct json_writer *writer, const char *key, const struct call *call, const struct device *device)
+/* What asking each backend costs is for one device, not for a list of them. */
+static void write_device(struct json_writer *writer, const char *key, const struct call *call,
+        const struct device *device, bool with_candidates)
 {
     const struct backend *backend = device->backend;
     const struct backend_device *handle = device->handle;
@@ -50,7 +51,8 @@ void devices_write(
         json_put_string(writer, "description", device->description->description);
     json_put_string(writer, "backend", backend->name);
     json_put_string(writer, "why", device->why);
-    write_candidates(writer, device);
+    if (with_candidates)
+        write_candidates(writer, device);
     json_put_string(writer, "state", handle ? "present" : "absent");
     if (!handle)
         json_put_string(writer, "reason", device->absent.message);
@@ -69,6 +71,12 @@ void devices_write(
     json_end_object(writer);
 }
 
+void devices_write(
+        struct json_writer *writer, const char *key, const struct call *call, const struct device *device)
+{
+    write_device(writer, key, call, device, true);
+}
+
 void devices_list(struct call *call)
 {
     struct inventory *inventory = call->daemon->inventory;
@@ -79,7 +87,7 @@ void devices_list(struct call *call)
     for (size_t i = 0; i < inventory->device_count; i++) {
         dispatch_recheck(call->daemon->dispatch, &inventory->devices[i]);
         if (may_list(call, &inventory->devices[i]))
-            devices_write(&writer, NULL, call, &inventory->devices[i]);
+            write_device(&writer, NULL, call, &inventory->devices[i], false);
     }
     json_end_array(&writer);
     json_end_object(&writer);

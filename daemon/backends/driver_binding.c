@@ -46,17 +46,35 @@ static int find_pci(const struct machine *machine, const struct device_descripti
     return 0;
 }
 
+static int find_platform(const struct machine *machine, const struct device_description *description,
+        struct bus_place *place, struct error *error)
+{
+    char path[PATH_MAX];
+
+    place->bus = "platform";
+    if (strlen(description->platform) >= sizeof(place->name) ||
+            !sysfs_path(path, "%s/bus/platform/devices/%s", machine->sysfs, description->platform) ||
+            access(path, F_OK) < 0)
+        return error_set(error, -ENODEV, "%s is not there: no platform device is called %s",
+                description->name, description->platform);
+    strcpy(place->name, description->platform);
+    return 0;
+}
+
 int driver_binding_find(const struct machine *machine, const struct device_description *description,
         struct bus_place *ret_place, struct error *error)
 {
     struct bus_place place = {0};
     int r;
 
-    if (!description->address && !description->id)
+    if (!description->address && !description->id && !description->platform)
         return error_set(error, -EOPNOTSUPP, "%s is %s: there is no driver to bind", description->name,
                 description->model ? "simulated"
                                    : "described by where its registers are, not as a device on a bus");
-    r = find_pci(machine, description, &place, error);
+    if (description->platform)
+        r = find_platform(machine, description, &place, error);
+    else
+        r = find_pci(machine, description, &place, error);
     if (r == 0)
         *ret_place = place;
     return r;

@@ -107,7 +107,7 @@ static void end_closed(struct dispatch *dispatch, struct device *device)
 {
     struct work *work = take_ptr(device->closed_for);
 
-    device->closed = false;
+    device->closed = device->recheck = false;
     dispatch_settle(dispatch, device);
     if (!device->handle)
         dispatch->presence_changed(device, dispatch->context); /* the reason is another one now */

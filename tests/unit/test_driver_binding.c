@@ -133,9 +133,15 @@ static void test_bound_already(void **state)
 
 static void test_on_another_bus(void **state)
 {
+    struct bus_place place;
     (void)state;
     machine_add_driver("platform", "devreg");
     machine_add("platform", "fifo.0", 0, NULL);
+    assert_int_equal(find((struct device_description){.platform = (char *)"fifo.0"}, &place), 0);
+    assert_string_equal(place.bus, "platform");
+    assert_string_equal(place.name, "fifo.0");
+    check_error(find((struct device_description){.name = (char *)"x", .platform = (char *)"fifo.1"}, &place),
+            -ENODEV, &error, "no platform device is called fifo.1");
     assert_int_equal(try_on("platform", "fifo.0", "devreg", false), 0);
     assert_string_equal(machine_driver("platform", "fifo.0"), "devreg");
     check_error(try_on("platform", "fifo.0", "virtio-pci", false), -EBUSY, &error,
