@@ -35,7 +35,7 @@ def write_payload(folder, image, kernel, files, loads):
     archive.file("run/rig/authorized_keys", _login_key(folder, image), 0o600)
     for name, path in files.items():
         archive.copy(f"run/rig/{name}", path, executable=True)
-    units = {"rig-devices": True, "rig-module": loads, "devregd": "devregd" in files}
+    units = {"rig-devices": True, "rig-processors": True, "rig-module": loads, "devregd": "devregd" in files}
     for unit in (f"{name}.service" for name, wanted in units.items() if wanted):
         archive.link(f"run/systemd/system/multi-user.target.wants/{unit}", f"../{unit}")
     path = folder / "initramfs"
