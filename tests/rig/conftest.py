@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -62,6 +63,25 @@ class Http:
 @pytest.fixture(scope="session")
 def guest():
     return Guest()
+
+
+@pytest.fixture(scope="session")
+def rig():
+    """rig(words) runs tests/rig/rig."""
+    return lambda *words: subprocess.run([RIG, *words], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def module_of_abi(tmp_path_factory):
+    """module_of_abi(number) builds the module for the guest's kernel so that it speaks that ABI; returns its file."""
+    def build(number):
+        kernel = json.loads((pathlib.Path(os.environ["RIG_STATE"]) / "rig.json").read_text())["kernel"]
+        folder = tmp_path_factory.mktemp(f"abi{number}") / "kmod"
+        shutil.copytree(RIG.parents[2] / "kmod", folder)
+        subprocess.run(["make", "-C", f"/usr/src/linux-headers-{kernel}", f"M={folder}", f"KCFLAGS=-DDEVREG_ABI={number}"],
+                       check=True, capture_output=True)
+        return folder / "devreg.ko"
+    return build
 
 
 @pytest.fixture(scope="session")
