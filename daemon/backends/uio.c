@@ -140,7 +140,7 @@ static int uio_suits(const struct device_description *description, struct error 
     _cleanup_(uio_device_closep) struct uio_device *device = NULL;
     int r = look_up(description, &device, error);
 
-    for (size_t i = 0; r == 0 && i < description->region_count; i++) {
+    for (size_t i = 0; device && r == 0 && i < description->region_count; i++) {
         struct uio_place place;
 
         r = uio_find_place(device->directory, device->function, device->base.address,
@@ -156,7 +156,7 @@ static int uio_device_open(const struct device_description *description, struct 
     char path[32];
     int r = look_up(description, &device, error);
 
-    if (r < 0)
+    if (!device)
         return r;
     snprintf(path, sizeof(path), "/dev/%s", device->node);
     device->file = open(path, O_RDWR | O_CLOEXEC);

@@ -143,6 +143,7 @@ def test_devices(client):
     assert devices["edu"]["state"] == "present" and "reason" not in devices["edu"]
     assert devices["edu"]["regions"] == ["edu"]
     assert devices["edu"]["why"]
+    assert client.get("/v1/devices/edu").ok().json["candidates"] == [{"name": "sim", "usable": True}]
     for name, device in devices.items():
         assert client.get(f"/v1/devices/{name}").ok().json == device
 
