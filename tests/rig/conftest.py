@@ -75,7 +75,7 @@ def rig():
 def module_of_abi(tmp_path_factory):
     """module_of_abi(number) builds the module for the guest's kernel so that it speaks that ABI; returns its file."""
     def build(number):
-        kernel = json.loads((pathlib.Path(os.environ["RIG_STATE"]) / "rig.json").read_text())["kernel"]
+        kernel = json.loads((pathlib.Path(os.environ["RIG_STATE"]) / "rig.json").read_text())["release"]
         folder = tmp_path_factory.mktemp(f"abi{number}") / "kmod"
         shutil.copytree(RIG.parents[2] / "kmod", folder)
         subprocess.run(["make", "-C", f"/usr/src/linux-headers-{kernel}", f"M={folder}", f"KCFLAGS=-DDEVREG_ABI={number}"],
