@@ -2,7 +2,8 @@
 """What is built once and cached: folders under a key, a hash of everything that they are made from.
 
 A build happens under an exclusive lock in a folder of another name, which is renamed when it is complete: whoever finds
-a key finds a whole folder. Those who use one hold the lock shared. Folders of other keys are removed by the next build.
+a key finds a whole folder. Those who use one hold the lock shared. Each build removes the folders that were not used for
+the longest time, so that checkouts that differ can share a cache.
 """
 
 import contextlib
@@ -15,12 +16,15 @@ import time
 from .common import RIG, RigError, Stopped, locked, run, say
 
 LOG_LINES = 20
+WORK = "building-"
 
 
 class Cache:
     """One kind of thing that is cached, in a folder of its own."""
 
-    def __init__(self, name):
+    def __init__(self, name, keep):
+        """keep: how many keys to keep, with the one that is built."""
+        self._keep = keep
         base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         self.folder = pathlib.Path(base) / "devreg" / name
 
@@ -29,7 +33,8 @@ class Cache:
         """The folder of a key, which must be there; it is not removed while the context lasts."""
         with locked(self._lock_file(), shared=True):
             if not (self.folder / key).is_dir():
-                raise RigError(f"{self.folder / key} vanished: another checkout built its own just now; try again")
+                raise RigError(f"{self.folder / key} vanished: other checkouts built theirs just now; try again")
+            os.utime(self.folder / key)
             yield self.folder / key
 
     def provide(self, key, what, build, again=False):
@@ -40,14 +45,14 @@ class Cache:
         with locked(self._lock_file()):
             if result.is_dir() and not again:       # another one built it while this one waited
                 return result
-            self._remove_all_but(None if again else result)
+            self._make_room(result)
             self._build(result, what, build)
         return result
 
     def _build(self, result, what, build):
         started = time.monotonic()
         say(f"building {what}")
-        work = pathlib.Path(tempfile.mkdtemp(prefix="building-", dir=self.folder))
+        work = pathlib.Path(tempfile.mkdtemp(prefix=WORK, dir=self.folder))
         try:
             (work / "result").mkdir()
             build(work, work / "result")
@@ -60,11 +65,13 @@ class Cache:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / "lock"
 
-    def _remove_all_but(self, kept):
-        # Under the exclusive lock: what else is here is an old key, or was left by a build that was killed.
-        for folder in self.folder.iterdir():
-            if folder.is_dir() and folder != kept:
-                _remove(folder)
+    def _make_room(self, result):
+        # Under the exclusive lock: what is no key was left by a build that was killed.
+        folders = [folder for folder in self.folder.iterdir() if folder.is_dir()]
+        keys = [folder for folder in folders if not folder.name.startswith(WORK) and folder != result]
+        keys.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in set(folders) - set(keys[:self._keep - 1]):
+            _remove(folder)
 
 
 def _remove(folder):

@@ -24,7 +24,7 @@ DISK_SIZE = "2G"       # sparse; room for what tests push or install
 MERGED_USR_HOOK = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 
 
-CACHE = Cache("rig")
+CACHE = Cache("rig", keep=2)
 
 
 class Image:
