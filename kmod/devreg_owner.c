@@ -161,11 +161,17 @@ static int ask_function(struct device *device, void *data)
 
 int owner_is_driver(bool ports, u64 start, u64 last, char owner[DEVREG_OWNER_SIZE])
 {
+    /* Outside all other locks. Two who ask about one device would find its lock taken, by each other. */
+    static DEFINE_MUTEX(asking);
     struct owner_query query = {.ports = ports, .start = start, .last = last, .owner = owner};
     int r = 0;
 
+    mutex_lock(&asking);
 #ifdef CONFIG_PCI
     r = bus_for_each_dev(&pci_bus_type, NULL, &query, ask_function);
 #endif
-    return r ? r : bus_for_each_dev(&platform_bus_type, NULL, &query, ask_platform_device);
+    if (r == 0)
+        r = bus_for_each_dev(&platform_bus_type, NULL, &query, ask_platform_device);
+    mutex_unlock(&asking);
+    return r;
 }

@@ -304,6 +304,9 @@ static int rebind(struct driver_change *change, const char *override, struct err
     int r = store_probe(change);
 
     look(change, now);
+    if (!change->wanted[0] && r < 0 && !now[0])
+        return error_set(error, -EBUSY,
+                "it has no driver now, as none took it: %s (the kernel's log may say why)", strerror(-r));
     if (!change->wanted[0] || strcmp(now, change->wanted) == 0)
         return 0;
     snprintf(what, sizeof(what), "binding to %s failed: %s%s%s (the kernel's log may say why)",

@@ -138,6 +138,17 @@ static int explain_refusal(const struct subject *subject, int code, const char *
                 subject->start, subject->size);
     case -ENODEV:
         return error_set(error, code, "the device went away");
+    case -EAGAIN:
+        return error_set(error, -EBUSY,
+                "a device that has part of 0x%" PRIx64 " + 0x%" PRIx64
+                " is being bound to a driver or taken from one: try again soon",
+                subject->start, subject->size);
+    case -ENOSPC:
+        return error_set(error, -EBUSY,
+                "0x%" PRIx64 " + 0x%" PRIx64
+                " would be one region too many: the module gives %d to a device, "
+                "and %d in all",
+                subject->start, subject->size, DEVREG_DEVICE_REGIONS_MAX, DEVREG_REGIONS_MAX);
     default:
         return error_set(error, code, "claiming 0x%" PRIx64 " + 0x%" PRIx64 ": %s", subject->start,
                 subject->size, strerror(-code));

@@ -191,7 +191,7 @@ int ports_read(const struct ports *ports, const struct access *access, void *val
         if (ports->file < 0)
             read_port((uint16_t)port, value, access->width);
         else if (pread(ports->file, value, 1, (off_t)port) != 1)
-            return errno == EPERM ? -EPERM : -EIO;
+            return errno == EPERM ? -ENODATA : -EIO;
         (*ret_done)++;
     }
     return r;
@@ -208,7 +208,7 @@ int ports_write(const struct ports *ports, const struct access *access, const vo
         if (ports->file < 0)
             write_port((uint16_t)port, value, access->width);
         else if (pwrite(ports->file, value, 1, (off_t)port) != 1)
-            return errno == EPERM ? -EPERM : -EIO;
+            return errno == EPERM ? -ENODATA : -EIO;
         (*ret_done)++;
     }
     return r;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/backend.h"
 #include "backends/pci_sysfs.h"
 #include "backends/window.h"
 
@@ -22,7 +23,8 @@ static int place_in_map(unsigned index, const struct uio_map *map, uint64_t whol
     if (r < 0)
         return r;
     place.skip = map->offset + description->offset;
-    place.address = map->address + place.skip;
+    /* Of memory that the driver allocated UIO shows the kernel's own address, in the upper half. */
+    place.address = map->address > INT64_MAX ? ADDRESS_UNKNOWN : map->address + place.skip;
     *ret_place = place;
     return 0;
 }

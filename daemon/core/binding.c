@@ -16,8 +16,27 @@ static int check_alone(const struct daemon *daemon, const struct binding *bindin
 {
     for (const struct binding *other = daemon->bindings; other; other = other->next) {
         if (bus_place_equal(&other->change.place, &binding->change.place))
-            return error_set(error, -EAGAIN, "%s is being bound to a driver: try again soon",
-                    device_name(other->device));
+            return error_set(error, -EAGAIN, "this hardware is being bound to a driver: try again soon");
+    }
+    return 0;
+}
+
+/* What is asked and closed before the change is one device of the daemon's. */
+static int check_one_name(const struct daemon *daemon, const struct binding *binding, struct error *error)
+{
+    const struct inventory *inventory = daemon->inventory;
+
+    for (size_t i = 0; i < inventory->device_count; i++) {
+        const struct device *other = &inventory->devices[i];
+        struct bus_place place;
+
+        if (other != binding->device &&
+                driver_binding_find(binding->change.machine, other->description, &place, NULL) == 0 &&
+                bus_place_equal(&place, &binding->change.place))
+            return error_set(error, -EBUSY,
+                    "another device of the configuration is the same hardware: its users would lose it too, "
+                    "so "
+                    "make one device with the regions of both");
     }
     return 0;
 }
@@ -107,6 +126,8 @@ int binding_start(struct daemon *daemon, struct binding *binding, const struct r
     r = find_place(binding, error);
     if (r == 0)
         r = check_alone(daemon, binding, error);
+    if (r == 0)
+        r = check_one_name(daemon, binding, error);
     if (r == 0)
         r = driver_binding_look(change, error);
     if (r < 0)

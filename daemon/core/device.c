@@ -115,7 +115,10 @@ bool device_improve(struct device *device)
     struct backend_device *handle;
     char why[sizeof(device->why)];
 
+    /* A window of addresses that works stays as it is: whether it can be claimed is known when it is too
+     * late. */
     if (!device->handle || description->backend ||
+            !(description->address || description->id || description->platform) ||
             backend_choose(description, &better, why, sizeof(why), NULL) < 0 ||
             !backend_is_preferred(better, device->backend) ||
             better->device_open(description, &handle, NULL) < 0)
@@ -144,6 +147,7 @@ void device_detach(struct device *device, const char *reason)
     if (device->handle)
         device->backend->device_close(device->handle);
     device->handle = NULL;
+    device->cost_ns = 0; /* it may be reached through another backend next */
     error_set(&device->absent, -ENODEV, "%s", reason);
 }
 

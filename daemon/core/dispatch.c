@@ -245,15 +245,15 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
 
 void dispatch_recheck(struct dispatch *dispatch, struct device *device)
 {
-    device->recheck = device->pending > 0;
-    if (device->recheck)
-        return;
+    /* Also while it is busy: nothing new is begun with a device that is gone. */
     if (device->handle && device->backend->device_present &&
             !device->backend->device_present(device->handle))
         device->lost = true;
+    device->recheck = device->pending > 0;
+    if (device->recheck)
+        return;
     if (!device->lost && device_improve(device)) {
         device->faulted = false;
-        device->cost_ns = 0; /* it was that of the other backend */
         dispatch->presence_changed(device, dispatch->context);
     }
     dispatch_settle(dispatch, device);

@@ -394,10 +394,11 @@ static void test_others_while_it_is_bound(void **state)
             &fixture.api, "GET", API_REGISTER, "edu 0x0", "", NULL, 503, "edu is being bound to a driver");
     api_expect(&fixture.api, "PUT", API_REGISTER, "edu 0x4", "", "{\"value\": 1}", 503, "being bound");
     api_expect(&fixture.api, "GET", "/v1/devices/{device}", "edu", "", NULL, 200, "it is being bound");
-    expect(BIND, "edu", "{\"force\": true}", 503, "edu is being bound to a driver: try again soon");
+    expect(BIND, "edu", "{\"force\": true}", 503,
+            "this hardware is being bound to a driver: try again soon");
     expect(UNBIND, "edu", "{}", 503, "being bound");
     fixture.api.devices[1].address = (char *)MACHINE_EDU; /* the same by another name */
-    expect(BIND, "odd", "{}", 503, "edu is being bound");
+    expect(BIND, "odd", "{}", 503, "this hardware is being bound");
     api_expect(&fixture.api, "GET", API_REGISTER, "odd 0x0", "", NULL, 200, "value");
     sem_post(&fixture.gate);
     end(binding, 200, "\"driver\":\"devreg\"");

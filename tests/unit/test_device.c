@@ -167,6 +167,10 @@ static void test_improve(void **state)
     assert_false(device_improve(&device)); /* it is not open */
     fault_choice = &fault_backend;
     device_attach(&device);
+    fault_choice = &fault_backend_better;
+    assert_false(device_improve(&device)); /* a window of addresses stays as it is */
+    fault_choice = &fault_backend;
+    fault.description.address = (char *)"0000:00:07.0";
     assert_false(device_improve(&device)); /* it has the best one */
     fault_choice = &fault_backend_revocable;
     assert_false(device_improve(&device)); /* another, but not a better one */
@@ -192,6 +196,7 @@ static void test_improve(void **state)
     assert_int_equal(atomic_load(&fault.closed), 1);
     assert_int_equal(atomic_load(&fault.regions_closed), 2);
     assert_false(device_improve(&device));
+    fault.description.address = NULL;
     fault_choice = NULL;
 }
 

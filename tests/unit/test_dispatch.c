@@ -475,6 +475,7 @@ static void test_recheck_improves(void **state)
 {
     (void)state;
     fixture.fault.description.backend = NULL;
+    fixture.fault.description.address = (char *)"0000:00:07.0";
     fault_choice = &fault_backend;
     dispatch_settle(fixture.dispatch, &fixture.device);
     assert_int_equal(fixture.reports, 1);
@@ -501,7 +502,7 @@ static void test_recheck_improves(void **state)
     fault_choice = NULL;
 }
 
-/* A device that is at work is not asked anything on the loop, but as soon as it is idle. */
+/* A device that was found gone while it is at work gets nothing new to do, and is closed when it is idle. */
 static void test_recheck_while_busy(void **state)
 {
     unsigned asked;
@@ -514,12 +515,12 @@ static void test_recheck_while_busy(void **state)
     asked = atomic_load(&fixture.fault.presence_asked);
     atomic_store(&fixture.fault.present, false);
     dispatch_recheck(fixture.dispatch, &fixture.device);
-    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked);
+    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked + 1);
     assert_non_null(fixture.device.handle);
+    assert_int_equal(submit(1, WORKER_ACCESSES), -ENODEV);
     atomic_store(&fixture.fault.open_result, -ENODEV);
     sem_post(&fixture.gate);
     wait_for(1);
-    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked + 1);
     assert_null(fixture.device.handle);
     assert_int_equal(fixture.reports, 2);
 }
@@ -574,9 +575,10 @@ static void test_closed_when_idle(void **state)
     wait_for(1);
     assert_false(ran_inline(0));
     assert_int_equal(dispatch_check_closed(&fixture.device, &error), 0);
-    assert_int_equal(fixture.device.cost_ns, 1); /* it teaches nothing */
+    assert_int_equal(fixture.device.cost_ns, 0); /* it may be reached in another way now */
     assert_int_equal(fixture.reports, 3);
     assert_true(fixture.presence[0] && !fixture.presence[1] && fixture.presence[2]);
+    prove_prompt();
     assert_int_equal(submit(3, 1), 0);
     assert_true(ran_inline(3));
 }
