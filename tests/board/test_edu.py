@@ -423,12 +423,17 @@ def test_refused_requests_touch_nothing(edu, edu_trace):
 
 @pytest.mark.rig
 def test_both_ways_reach_one_device(client):
-    """Through sysfs and through /dev/mem: what one writes the other reads."""
-    names = [region["name"] for region in client.get("/v1/regions").json["regions"]
-             if region.get("address") and region["name"].startswith("edu")]
+    """Through sysfs and through /dev/mem: what one writes the other reads; and no other device does."""
+    regions = [region for region in client.get("/v1/regions").json["regions"]
+               if region.get("address") and region["name"].startswith("edu")]
+    names = [region["name"] for region in regions if region["address"] == client.get("/v1/regions/edu").json["address"]]
+    others = sorted({region["name"] for region in regions} - set(names))
     assert len(names) >= 2, names
+    for name in others:
+        client.region(name).write(LIVENESS, 0)
     for value, name in enumerate(names, 0x1230):
         client.region(name).write(LIVENESS, value)
         assert [client.region(other).read(LIVENESS) for other in names] == [value ^ ONES_32] * len(names)
+        assert [client.region(other).read(LIVENESS) for other in others] == [ONES_32] * len(others)
     for name in names:
         assert sorted(client.get(f"/v1/regions/{name}").json["aliases"]) == sorted(set(names) - {name})
