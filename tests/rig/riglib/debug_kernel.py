@@ -5,14 +5,13 @@ Kept are the kernel, its few modules, and of the build tree what building and si
 of its own, so that it outlives every image.
 """
 
-import contextlib
 import hashlib
 import os
 import pathlib
 import re
 import shutil
 
-from . import cpio, kernels
+from . import cpio
 from .building import Cache, contained, logged, output
 from .common import RIG, RigError, say
 
@@ -21,13 +20,6 @@ CACHE = Cache("debug-kernel", keep=4)
 SOURCE_PACKAGE = "linux-source-6.1"
 SOURCE = pathlib.Path("/usr/src/linux-source-6.1.tar.xz")
 CONFIG = RIG / "kernel" / "config"
-MEMORY_MIB = 1024
-TIMEOUT_S = 600
-
-# The log of a test's splats is long, and its first lines are the ones that matter. Addresses that stay the same from start
-# to start, and a second less to boot. One processor until devregd is up (rig-processors.service): two emulated ones
-# mostly wait for each other's locks, and the boot takes twice as long.
-ARGUMENTS = "log_buf_len=4M nokaslr maxcpus=1"
 
 # Kconfig does not offer this one on x86-64, where unwinding once was not reliable; with frame pointers it is.
 FILTER_OPTION = re.compile(r"(config FAULT_INJECTION_STACKTRACE_FILTER\n(?:\s.*\n)*?)\s+depends on !X86_64\n")
@@ -40,20 +32,6 @@ KEPT_FOLDERS = ("include", "scripts", "arch/x86/include", "certs")
 KEPT_FILES = (".config", "Makefile", "Kbuild", "Module.symvers", "tools/objtool/objtool")
 KEPT_NAMES = ("Makefile*", "Kconfig*", "Kbuild*", "module.lds*")
 BUILD_LEFTOVERS = (".o", ".cmd", ".a")
-
-
-@contextlib.contextmanager
-def ready_kernel():
-    """The debug kernel, built if need be; it is not removed while the context lasts."""
-    key = debug_kernel_key()
-    build_debug_kernel()
-    with CACHE.use(key) as folder:
-        headers = folder / "build"
-        release = (headers / "include/config/kernel.release").read_text().strip()
-        yield kernels.Kernel(name=kernels.DEBUG, release=release, identity=f"{release} {key}",
-                             image=folder / "kernel", initramfs=folder / "initramfs", headers=headers,
-                             signing=headers / "certs", module_options=("UBSAN_SANITIZE=y",),
-                             memory_mib=MEMORY_MIB, arguments=ARGUMENTS, timeout_s=TIMEOUT_S)
 
 
 def debug_kernel_key():
