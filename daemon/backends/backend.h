@@ -5,7 +5,9 @@
  *
  * Calls for one device are never made from two threads at once (core/dispatch.c sees to it), so a backend
  * needs no locks; calls for different devices may be. Only usable, suits, device_present and device_driver
- * can come at any time, the last two while the device is open: they look, and change nothing. */
+ * can come at any time, the last two while the device is open: they look, and change nothing. And
+ * interrupts_read and interrupts_mask are called on the loop while the device's regions are accessed on
+ * another thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -46,6 +48,24 @@ struct backend_region {
     width_set widths; /* what the backend and the hardware can do at most */
     bool write_combining;
     bool slow; /* an access may take longer than a millisecond */
+};
+
+/* The open interrupts of a device; likewise. */
+struct backend_interrupts {
+    const struct backend *backend;
+    int fd;            /* readable when there are records, or they are gone */
+    const char *type;  /* "msi-x", "msi", "intx", "line", "uio", "sim" */
+    bool acknowledges; /* it runs the acknowledgements itself, before a record is made */
+};
+
+/* An occurrence of an interrupt. */
+struct interrupt_record {
+    unsigned source;  /* index among the description's interrupts */
+    uint64_t time_ns; /* CLOCK_MONOTONIC, taken as near to the device as the backend can */
+    uint64_t missed;  /* occurrences of this source right before it of which no more is known */
+    bool has_value;
+    uint64_t value; /* of the status register, in the region's order of octets */
+    bool masked;    /* no further one comes before interrupts_mask(..., false) */
 };
 
 #define REGION_TYPE_SET(type) (1U << (type))
@@ -107,6 +127,21 @@ struct backend {
     int (*read)(struct backend_region *region, const struct access *access, void *values, size_t *ret_done);
     int (*write)(struct backend_region *region, const struct access *access, const void *values,
             size_t *ret_done);
+
+    /* Opens all interrupts that the description has, unmasked. NULL: this backend has none. Of a device that
+     * is open; its regions may be open or not, and are opened and closed meanwhile. Returns 0 or a negative
+     * errno with the reason and what to do about it. */
+    int (*interrupts_open)(struct backend_device *device, struct backend_interrupts **ret_interrupts,
+            struct error *error);
+    void (*interrupts_close)(struct backend_interrupts *interrupts);
+
+    /* Takes up to `count` records without waiting. Returns 0, also with none, or -ENODEV when they are gone
+     * for good, another negative errno for another failure. */
+    int (*interrupts_read)(struct backend_interrupts *interrupts, struct interrupt_record *records,
+            size_t count, size_t *ret_count);
+
+    /* Keeps a source from coming, or lets it come again; one that is still pending then comes at once. */
+    int (*interrupts_mask)(struct backend_interrupts *interrupts, unsigned source, bool masked);
 };
 
 /* All backends in order of preference, ended by NULL. */

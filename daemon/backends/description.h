@@ -60,6 +60,36 @@ struct region_description {
     bool audit_reads; /* reads are recorded too */
 };
 
+/* What quietens an interrupt as soon as it comes, and tells its status: one register is read, another may be
+ * written. Numbers are in the region's order of octets. */
+struct acknowledge_description {
+    size_t region;  /* index among the device's regions */
+    unsigned width; /* octets, of both accesses */
+    uint64_t read;  /* offset of the status register */
+    bool writes;
+    uint64_t write; /* offset of the register that is written then */
+    bool constant;  /* `value` is written, otherwise what was read */
+    uint64_t value;
+    uint64_t mask; /* bits of the status that are this interrupt's: with all of them 0 it is not ours */
+};
+
+/* A source of interrupts. */
+struct interrupt_description {
+    char *name;
+    char *description;
+    unsigned vector; /* of those that the device has */
+    bool acknowledged;
+    struct acknowledge_description acknowledge; /* when it is */
+};
+
+/* How a device tells of its interrupts. */
+enum interrupt_type {
+    INTERRUPT_BEST, /* the first of the following that it has */
+    INTERRUPT_MSIX,
+    INTERRUPT_MSI,
+    INTERRUPT_LINE, /* INTx of PCI, or a platform device's */
+};
+
 struct device_description {
     char *name;
     char *description;
@@ -74,6 +104,9 @@ struct device_description {
     char *uio;
     struct region_description *regions;
     size_t region_count;
+    enum interrupt_type interrupt_type;
+    struct interrupt_description *interrupts; /* names are unique among all devices' */
+    size_t interrupt_count;
 };
 
 void device_description_done(struct device_description *description);
