@@ -17,6 +17,9 @@
 #include "core/reservations.h"
 #include "core/tokens.h"
 
+struct events;
+struct interrupts;
+
 /* Whatever a client can grow has a limit here. */
 struct limits {
     uint64_t connections;               /* open at once, on all sockets */
@@ -66,6 +69,8 @@ struct daemon {
     struct binding *bindings;          /* likewise (core/binding.c) */
     const struct machine *machine;     /* whose drivers are bound; NULL: this one's */
     struct audit_reader *audit_reader; /* NULL: no journal is read */
+    struct events *events;
+    struct interrupts *interrupts;
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;
     struct counters counters;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <systemd/sd-event.h>
+
 #include "util/cleanup.h"
 
 struct device;
@@ -49,10 +51,8 @@ struct events_reader {
     struct events_reader *next, **link;
 };
 
-struct sd_event;
-
 /* capacity: how many are kept, at least 16. */
-int events_new(struct sd_event *event, size_t capacity, struct events **ret_events);
+int events_new(sd_event *event, size_t capacity, struct events **ret_events);
 void events_free(struct events *events);
 DEFINE_CLEANUP(struct events *, events_free)
 
@@ -70,5 +70,6 @@ const struct event *events_get(const struct events *events, uint64_t sequence);
 /* "interrupt", "mask", "storm", "device", "driver", "daemon". */
 const char *event_kind_name(enum event_kind kind);
 
+/* Readers may be added and removed at any time, also while they are being told. */
 void events_add_reader(struct events *events, struct events_reader *reader);
 void events_remove_reader(struct events_reader *reader);
