@@ -185,6 +185,11 @@ void device_description_done(struct device_description *description)
         free(description->regions[i].description);
     }
     free(description->regions);
+    for (size_t i = 0; i < description->interrupt_count; i++) {
+        free(description->interrupts[i].name);
+        free(description->interrupts[i].description);
+    }
+    free(description->interrupts);
     free(description->name);
     free(description->description);
     free(description->backend);

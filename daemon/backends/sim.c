@@ -2,35 +2,76 @@
 /* Simulated boards: devices in the daemon's own memory, so that everything above the backends can be tried
  * and tested without privileges. A device is one board with one region. With a trace file each access is
  * recorded as it reached the board, one line each: "R 32 0x0 0x010000ed" (R or W, width in bits, offset,
- * value), "R 32 0x10000 fault" for one that faulted. */
+ * value), "R 32 0x10000 fault" for one that faulted.
+ *
+ * Interrupts are taken as they are raised, by whoever made the access that raised them or by the board's own
+ * thread: acknowledged at once, and then put where the loop finds them. */
 #include "backends/sim.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include "backends/sim_interrupts.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 extern const struct sim_board sim_edu, sim_odd, sim_ram;
 
 static const struct sim_board *const boards[] = {&sim_edu, &sim_odd, &sim_ram};
+
+enum {
+    RAISED = 8, /* more than a board raises in one call */
+    TAKEN = 64, /* interrupts until the board's thread lets others have the board */
+};
+
+/* What was raised and not yet taken. */
+struct sim_line {
+    struct {
+        unsigned vector;
+        uint64_t time_ns;
+    } raised[RAISED];
+    size_t count;
+};
 
 struct sim_device {
     struct backend_device base;
     const struct device_description *description;
     const struct sim_board *board;
     int trace; /* file, or -1 */
+
+    pthread_mutex_t lock; /* held around each of the board's functions; guards the trace and what follows */
+    struct sim_line line;
+    struct sim_region *region; /* NULL: it is not open */
+    struct sim_handle *taker;  /* of its interrupts; NULL: nobody */
 };
 
 struct sim_region {
     struct backend_region base;
-    const struct sim_board *board;
+    struct sim_device *device;
+    const struct region_description *description;
     void *state;
-    int trace;
+};
+
+/* The open interrupts. */
+struct sim_handle {
+    struct backend_interrupts base;
+    struct sim_device *device;
+    struct sim_interrupts *interrupts;
+    pthread_t thread;     /* the board's own */
+    int wake;             /* eventfd: there is something for it to do */
+    uint64_t sleeps_till; /* monotonic, nanoseconds; under the device's lock */
+    atomic_bool ending;
 };
 
 static int sim_usable(struct error *error)
@@ -46,6 +87,28 @@ static const struct sim_board *find_board(const char *name)
             return boards[i];
     }
     return NULL;
+}
+
+static int check_interrupt(
+        const struct sim_board *board, const struct interrupt_description *interrupt, struct error *error)
+{
+    const struct acknowledge_description *acknowledge = &interrupt->acknowledge;
+
+    if (board->vectors == 0)
+        return error_set(error, -EINVAL, "the simulated board %s has no interrupts", board->name);
+    if (interrupt->vector >= board->vectors)
+        return error_set(error, -EINVAL, "the simulated board %s has no vector %u: its last one is %u",
+                board->name, interrupt->vector, board->vectors - 1);
+    if (interrupt->acknowledged && !(acknowledge->width & board->widths))
+        return error_set(error, -EINVAL, "the simulated board %s takes no accesses of %u bits", board->name,
+                acknowledge->width * 8);
+    if (interrupt->acknowledged &&
+            (acknowledge->read >= board->size || (acknowledge->writes && acknowledge->write >= board->size)))
+        return error_set(error, -EINVAL,
+                "the simulated board %s has 0x%" PRIx64
+                " octets: the registers that acknowledge %s are beyond its end",
+                board->name, board->size, interrupt->name);
+    return 0;
 }
 
 static int sim_check(const struct device_description *description, struct error *error)
@@ -65,6 +128,12 @@ static int sim_check(const struct device_description *description, struct error 
                 error, -EINVAL, "the simulated board %s needs a size of 1 GiB at most", board->name);
     if (description->path && board->size)
         return error_set(error, -EINVAL, "the simulated board %s takes no path: only ram does", board->name);
+    for (size_t i = 0; i < description->interrupt_count; i++) {
+        int r = check_interrupt(board, &description->interrupts[i], error);
+
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
@@ -82,6 +151,7 @@ static int sim_device_open(const struct device_description *description, struct 
     device->description = description;
     device->board = board;
     device->trace = -1;
+    pthread_mutex_init(&device->lock, NULL);
     if (description->trace) {
         device->trace = open(description->trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (device->trace < 0)
@@ -96,6 +166,7 @@ static void sim_device_close(struct backend_device *base)
     struct sim_device *device = container_of(base, struct sim_device, base);
 
     closep(&device->trace);
+    pthread_mutex_destroy(&device->lock);
     free(device);
 }
 
@@ -109,16 +180,19 @@ static int sim_region_open(struct backend_device *base, const struct region_desc
 
     if (!region)
         return error_set(error, -ENOMEM, "out of memory");
-    r = board->open(device->description, description, &region->state, error);
+    r = board->open(device->description, description, &device->line, &region->state, error);
     if (r < 0)
         return r;
-    region->board = board;
-    region->trace = device->trace;
+    region->device = device;
+    region->description = description;
     region->base.type = REGION_MMIO;
     region->base.size = board->size ? board->size : description->size;
     region->base.address = ADDRESS_UNKNOWN;
     region->base.widths = board->widths;
     region->base.slow = board->slow;
+    pthread_mutex_lock(&device->lock);
+    device->region = region;
+    pthread_mutex_unlock(&device->lock);
     *ret_region = &take_ptr(region)->base;
     return 0;
 }
@@ -127,7 +201,11 @@ static void sim_region_close(struct backend_region *base)
 {
     struct sim_region *region = container_of(base, struct sim_region, base);
 
-    region->board->close(region->state);
+    pthread_mutex_lock(&region->device->lock);
+    region->device->region = NULL;
+    region->device->line.count = 0;
+    pthread_mutex_unlock(&region->device->lock);
+    region->device->board->close(region->state);
     free(region);
 }
 
@@ -167,17 +245,124 @@ static int record(
     return errno == ENOSPC ? -ENOSPC : -EIO;
 }
 
+static int read_register(
+        struct sim_region *region, const struct access *access, size_t index, uint64_t *ret_value)
+{
+    const struct sim_device *device = region->device;
+    int r = device->board->read(region->state, access_offset(access, index), access->width, ret_value);
+
+    return record(device->trace, 'R', access, index, *ret_value, r);
+}
+
+static int write_register(
+        struct sim_region *region, const struct access *access, size_t index, uint64_t value)
+{
+    const struct sim_device *device = region->device;
+    int r = device->board->write(region->state, access_offset(access, index), access->width, value);
+
+    return record(device->trace, 'W', access, index, value, r);
+}
+
+/* From the board's order of octets to the region's, or back. */
+static uint64_t reorder(const struct sim_region *region, unsigned width, uint64_t value)
+{
+    if (region->description->endianness == ENDIANNESS_LITTLE)
+        return value;
+    return __builtin_bswap64(value) >> (64 - width * 8);
+}
+
+/* Returns whether it is the source's interrupt, so far as can be told. */
+static bool acknowledge(struct sim_region *region, const struct acknowledge_description *description,
+        struct interrupt_record *taken)
+{
+    const struct access status = {.offset = description->read, .width = description->width, .count = 1};
+    const struct access back = {.offset = description->write, .width = description->width, .count = 1};
+    uint64_t value = 0;
+
+    if (read_register(region, &status, 0, &value) < 0)
+        return true;
+    taken->has_value = true;
+    taken->value = reorder(region, description->width, value);
+    if (!(taken->value & description->mask))
+        return false;
+    if (description->constant)
+        value = reorder(region, description->width, description->value);
+    if (description->writes)
+        write_register(region, &back, 0, value);
+    return true;
+}
+
+void sim_raise(struct sim_line *line, unsigned vector)
+{
+    if (line->count == RAISED)
+        return;
+    line->raised[line->count].vector = vector;
+    line->raised[line->count++].time_ns = clock_now_ns();
+}
+
+static void take(struct sim_device *device, unsigned source, uint64_t time_ns)
+{
+    const struct interrupt_description *description = &device->description->interrupts[source];
+    struct interrupt_record taken = {.source = source, .time_ns = time_ns};
+
+    if (!description->acknowledged || acknowledge(device->region, &description->acknowledge, &taken))
+        sim_interrupts_add(device->taker->interrupts, &taken);
+}
+
+/* To be called after each of the board's functions. Acknowledging may raise the next. */
+static void take_raised(struct sim_device *device)
+{
+    struct sim_line *line = &device->line;
+
+    while (line->count > 0) {
+        unsigned vector = line->raised[0].vector;
+        uint64_t time_ns = line->raised[0].time_ns;
+        int source = device->taker ? sim_interrupts_find(device->taker->interrupts, vector) : -1;
+
+        memmove(&line->raised[0], &line->raised[1], --line->count * sizeof(line->raised[0]));
+        if (source >= 0 && sim_interrupts_may_come(device->taker->interrupts, (unsigned)source))
+            take(device, (unsigned)source, time_ns);
+    }
+}
+
+/* An eventfd write fails only when its counter is full, and then the thread is awake already. */
+static void wake(const struct sim_handle *handle)
+{
+    const uint64_t one = 1;
+
+    if (write(handle->wake, &one, sizeof(one)) < 0)
+        return;
+}
+
+static uint64_t due_ns(const struct sim_device *device)
+{
+    if (!device->region || !device->board->due_ns)
+        return UINT64_MAX;
+    return device->board->due_ns(device->region->state);
+}
+
+static void end_access(struct sim_device *device)
+{
+    take_raised(device);
+    if (device->taker && due_ns(device) < device->taker->sleeps_till)
+        wake(device->taker);
+    pthread_mutex_unlock(&device->lock);
+}
+
 static int sim_read(struct backend_region *base, const struct access *access, void *values, size_t *ret_done)
 {
     struct sim_region *region = container_of(base, struct sim_region, base);
+    struct sim_device *device = region->device;
 
-    if (region->board->read_vector && region->trace < 0)
-        return region->board->read_vector(region->state, access, values, ret_done);
+    if (device->board->read_vector && device->trace < 0)
+        return device->board->read_vector(region->state, access, values, ret_done);
     for (*ret_done = 0; *ret_done < access->count; (*ret_done)++) {
         uint64_t value = 0;
-        int r = region->board->read(region->state, access_offset(access, *ret_done), access->width, &value);
+        int r;
 
-        r = record(region->trace, 'R', access, *ret_done, value, r);
+        pthread_mutex_lock(&device->lock);
+        r = read_register(region, access, *ret_done, &value);
+        end_access(device);
         if (r < 0)
             return r;
         store_value(values, *ret_done, access->width, value);
@@ -189,17 +374,148 @@ static int sim_write(
         struct backend_region *base, const struct access *access, const void *values, size_t *ret_done)
 {
     struct sim_region *region = container_of(base, struct sim_region, base);
+    struct sim_device *device = region->device;
 
-    if (region->board->write_vector && region->trace < 0)
-        return region->board->write_vector(region->state, access, values, ret_done);
+    if (device->board->write_vector && device->trace < 0)
+        return device->board->write_vector(region->state, access, values, ret_done);
     for (*ret_done = 0; *ret_done < access->count; (*ret_done)++) {
-        uint64_t value = load_value(values, *ret_done, access->width);
-        int r = region->board->write(region->state, access_offset(access, *ret_done), access->width, value);
+        int r;
 
-        r = record(region->trace, 'W', access, *ret_done, value, r);
+        pthread_mutex_lock(&device->lock);
+        r = write_register(region, access, *ret_done, load_value(values, *ret_done, access->width));
+        end_access(device);
         if (r < 0)
             return r;
     }
+    return 0;
+}
+
+/* Does what there is to do now, a part of it at least. Returns whether there may be more. */
+static bool act(struct sim_handle *handle)
+{
+    struct sim_device *device = handle->device;
+
+    for (unsigned i = 0; i < TAKEN; i++) {
+        int pending = device->region ? sim_interrupts_take_pending(handle->interrupts) : -1;
+
+        if (pending >= 0)
+            take(device, (unsigned)pending, clock_now_ns());
+        else if (due_ns(device) <= clock_now_ns())
+            device->board->act(device->region->state);
+        else
+            return false;
+        take_raised(device);
+    }
+    return true;
+}
+
+static void sleep_till(const struct sim_handle *handle, uint64_t till_ns)
+{
+    uint64_t now_ns = clock_now_ns(), left_ns = till_ns > now_ns ? till_ns - now_ns : 0, ignored;
+    const struct timespec left = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
+    struct pollfd wait = {.fd = handle->wake, .events = POLLIN};
+
+    if (ppoll(&wait, 1, till_ns == UINT64_MAX ? NULL : &left, NULL) > 0 &&
+            read(handle->wake, &ignored, sizeof(ignored)) < 0)
+        return;
+}
+
+static void *run_board(void *argument)
+{
+    struct sim_handle *handle = argument;
+    struct sim_device *device = handle->device;
+
+    while (!atomic_load(&handle->ending)) {
+        uint64_t till_ns;
+        bool more;
+
+        pthread_mutex_lock(&device->lock);
+        handle->sleeps_till = 0;
+        more = act(handle);
+        till_ns = handle->sleeps_till = more ? 0 : due_ns(device);
+        pthread_mutex_unlock(&device->lock);
+        if (more)
+            sched_yield();
+        else
+            sleep_till(handle, till_ns);
+    }
+    return NULL;
+}
+
+static void sim_handle_free(struct sim_handle *handle)
+{
+    if (handle->interrupts)
+        sim_interrupts_free(handle->interrupts);
+    closep(&handle->wake);
+    free(handle);
+}
+
+static inline void sim_handle_freep(struct sim_handle **handle)
+{
+    if (*handle)
+        sim_handle_free(*handle);
+}
+
+static void set_taker(struct sim_device *device, struct sim_handle *handle)
+{
+    pthread_mutex_lock(&device->lock);
+    device->taker = handle;
+    pthread_mutex_unlock(&device->lock);
+}
+
+static int sim_interrupts_open(
+        struct backend_device *base, struct backend_interrupts **ret_interrupts, struct error *error)
+{
+    struct sim_device *device = container_of(base, struct sim_device, base);
+    _cleanup_(sim_handle_freep) struct sim_handle *handle = calloc(1, sizeof(*handle));
+    int r;
+
+    if (!handle)
+        return error_set(error, -ENOMEM, "out of memory");
+    handle->device = device;
+    handle->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r = handle->wake < 0 ? -errno : sim_interrupts_new(device->description, &handle->interrupts);
+    if (r < 0)
+        return error_set(error, r, "interrupts of the simulated board: %s", strerror(-r));
+    handle->base.fd = sim_interrupts_fd(handle->interrupts);
+    handle->base.type = "sim";
+    handle->base.acknowledges = true;
+    set_taker(device, handle);
+    r = -pthread_create(&handle->thread, NULL, run_board, handle);
+    if (r < 0) {
+        set_taker(device, NULL);
+        return error_set(error, r, "no thread for the simulated board: %s", strerror(-r));
+    }
+    *ret_interrupts = &take_ptr(handle)->base;
+    return 0;
+}
+
+static void sim_interrupts_close(struct backend_interrupts *base)
+{
+    struct sim_handle *handle = container_of(base, struct sim_handle, base);
+
+    atomic_store(&handle->ending, true);
+    wake(handle);
+    pthread_join(handle->thread, NULL);
+    set_taker(handle->device, NULL);
+    sim_handle_free(handle);
+}
+
+static int sim_take_records(
+        struct backend_interrupts *base, struct interrupt_record *records, size_t count, size_t *ret_count)
+{
+    struct sim_handle *handle = container_of(base, struct sim_handle, base);
+
+    *ret_count = sim_interrupts_read(handle->interrupts, records, count);
+    return 0;
+}
+
+static int sim_mask(struct backend_interrupts *base, unsigned source, bool masked)
+{
+    struct sim_handle *handle = container_of(base, struct sim_handle, base);
+
+    if (sim_interrupts_mask(handle->interrupts, source, masked))
+        wake(handle);
     return 0;
 }
 
@@ -223,4 +539,8 @@ const struct backend backend_sim = {
         .region_close = sim_region_close,
         .read = sim_read,
         .write = sim_write,
+        .interrupts_open = sim_interrupts_open,
+        .interrupts_close = sim_interrupts_close,
+        .interrupts_read = sim_take_records,
+        .interrupts_mask = sim_mask,
 };

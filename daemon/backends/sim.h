@@ -7,20 +7,34 @@
 
 #define SIM_SIZE_LIMIT (UINT64_C(1) << 30)
 
+/* Where a board raises its interrupts. */
+struct sim_line;
+
+/* One occurrence each time it is called, as with message-signaled interrupts. From a board's own functions
+ * alone. */
+void sim_raise(struct sim_line *line, unsigned vector);
+
+/* No two of a board's functions are ever called at once. */
 struct sim_board {
     const char *name;
     const char *summary;
     uint64_t size; /* octets; 0: the description says */
     width_set widths;
     bool slow;
+    unsigned vectors; /* how many interrupts it has */
 
     int (*open)(const struct device_description *description, const struct region_description *region,
-            void **ret_state, struct error *error);
+            struct sim_line *line, void **ret_state, struct error *error);
     void (*close)(void *state);
 
     /* One access, in the device's own byte order, which is little-endian. Returns 0 or -EFAULT. */
     int (*read)(void *state, uint64_t offset, unsigned width, uint64_t *ret_value);
     int (*write)(void *state, uint64_t offset, unsigned width, uint64_t value);
+
+    /* What a board does by itself, while somebody takes its interrupts. Both NULL: nothing. due_ns says when
+     * it is to be done next, monotonic; UINT64_MAX: not before the next access. */
+    uint64_t (*due_ns)(const void *state);
+    void (*act)(void *state);
 
     /* Boards that are plain memory make whole vectors; NULL otherwise. */
     int (*read_vector)(void *state, const struct access *access, void *values, size_t *ret_done);

@@ -11,7 +11,10 @@
  *   0x80 rw  DMA source, 0x88 destination, 0x90 count, 0x98 command
  *
  * Below 0x80 only 32-bit accesses are answered, from there on also 64-bit ones; everything else reads as
- * all ones. The DMA registers hold what is written; starting a transfer does nothing yet. */
+ * all ones. The DMA registers hold what is written; starting a transfer does nothing yet.
+ *
+ * Its interrupt, vector 0, comes once for each write to the interrupt raise register, and each factorial
+ * that is to raise one, after which the interrupt status is not 0. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -40,6 +43,7 @@ enum {
 };
 
 struct edu {
+    struct sim_line *line;
     uint32_t liveness;
     uint32_t factorial; /* the operand while computing, then the result */
     bool computing;
@@ -50,7 +54,7 @@ struct edu {
 };
 
 static int edu_open(const struct device_description *description, const struct region_description *region,
-        void **ret_state, struct error *error)
+        struct sim_line *line, void **ret_state, struct error *error)
 {
     struct edu *edu = calloc(1, sizeof(*edu));
 
@@ -58,6 +62,7 @@ static int edu_open(const struct device_description *description, const struct r
     (void)region;
     if (!edu)
         return error_set(error, -ENOMEM, "out of memory");
+    edu->line = line;
     *ret_state = edu;
     return 0;
 }
@@ -74,16 +79,32 @@ static uint32_t factorial_of(uint32_t operand)
     return product;
 }
 
+static void raise_interrupt(struct edu *edu, uint32_t reasons)
+{
+    edu->interrupt_status |= reasons;
+    if (edu->interrupt_status)
+        sim_raise(edu->line, 0);
+}
+
 /* The device computes beside everything else, so its result appears when its time has come, not when
  * somebody asks. */
-static void finish_computing(struct edu *edu)
+static void finish_computing(void *state)
 {
+    struct edu *edu = state;
+
     if (!edu->computing || clock_now_ns() < edu->ready_ns)
         return;
     edu->computing = false;
     edu->factorial = factorial_of(edu->factorial);
     if (edu->status & EDU_STATUS_INTERRUPT)
-        edu->interrupt_status |= EDU_INTERRUPT_FACTORIAL;
+        raise_interrupt(edu, EDU_INTERRUPT_FACTORIAL);
+}
+
+static uint64_t computed_ns(const void *state)
+{
+    const struct edu *edu = state;
+
+    return edu->computing ? edu->ready_ns : UINT64_MAX;
 }
 
 static void start_computing(struct edu *edu, uint32_t operand)
@@ -152,7 +173,7 @@ static int edu_write(void *state, uint64_t offset, unsigned width, uint64_t valu
         edu->status = (uint32_t)value & EDU_STATUS_INTERRUPT;
         break;
     case EDU_INTERRUPT_RAISE:
-        edu->interrupt_status |= (uint32_t)value;
+        raise_interrupt(edu, (uint32_t)value);
         break;
     case EDU_INTERRUPT_ACKNOWLEDGE:
         edu->interrupt_status &= ~(uint32_t)value;
@@ -176,8 +197,11 @@ const struct sim_board sim_edu = {
         .summary = "the registers of QEMU's educational PCI device",
         .size = 0x100000,
         .widths = 4 | 8,
+        .vectors = 1,
         .open = edu_open,
         .close = free,
         .read = edu_read,
         .write = edu_write,
+        .due_ns = computed_ns,
+        .act = finish_computing,
 };

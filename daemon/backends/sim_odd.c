@@ -10,8 +10,9 @@
  *   0x18 rw   slow: each access takes 200 ms; reads as the number of accesses before
  *   0x20 rw   FIFO of octets at one address: an access of N octets pushes or pops N
  *   0x24 ro   FIFO level in octets (4096 at most)
- *   0x100 to 0x1ff   scratch memory, in all widths
- *   from 0x10000 on  bus fault at every access
+ *   0x28 rw   burst: raises as many interrupts as are written (2^20 at most); reads as how many are to come
+ *   0x2c rw   pace of bursts: microseconds from one interrupt to the next (10^6 at most), 0 as fast as it
+ * can 0x100 to 0x1ff   scratch memory, in all widths from 0x10000 on  bus fault at every access
  *
  * The registers answer 32-bit accesses only, FIFO and scratch every width; all else reads as all ones. The
  * bus fault is a real SIGBUS: the second half of the window is mapped beyond the end of its file. Both
@@ -26,6 +27,7 @@
 #include "backends/mapping.h"
 #include "backends/sim.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 enum {
     ODD_IDENTIFICATION = 0x00,
@@ -37,6 +39,8 @@ enum {
     ODD_SLOW = 0x18,
     ODD_FIFO = 0x20,
     ODD_FIFO_LEVEL = 0x24,
+    ODD_BURST = 0x28,
+    ODD_PACE = 0x2c,
     ODD_SCRATCH = 0x100,
     ODD_SCRATCH_SIZE = 0x100,
     ODD_FAULT = 0x10000,
@@ -46,9 +50,15 @@ enum {
     ODD_FLAG_OVERFLOW = 1,
     ODD_FLAG_UNDERFLOW = 2,
     ODD_SLOW_NS = 200000000,
+    ODD_BURST_MOST = 1 << 20,
+    ODD_PACE_MOST = 1000000,
 };
 
 struct odd {
+    struct sim_line *line;
+    uint32_t burst;    /* interrupts to come */
+    uint32_t pace;     /* microseconds */
+    uint64_t burst_ns; /* when the next one comes, monotonic */
     uint32_t events;
     uint32_t flags;
     uint32_t triggered;
@@ -61,7 +71,7 @@ struct odd {
 };
 
 static int odd_open(const struct device_description *description, const struct region_description *region,
-        void **ret_state, struct error *error)
+        struct sim_line *line, void **ret_state, struct error *error)
 {
     _cleanup_free_ struct odd *odd = calloc(1, sizeof(*odd));
     _cleanup_close_ int fd = memfd_create("devreg-odd", MFD_CLOEXEC);
@@ -76,6 +86,7 @@ static int odd_open(const struct device_description *description, const struct r
     r = mapping_open(fd, 0, ODD_SIZE, true, &odd->mapping);
     if (r < 0)
         return error_set(error, r, "mapping the simulated board: %s", strerror(-r));
+    odd->line = line;
     *ret_state = take_ptr(odd);
     return 0;
 }
@@ -158,6 +169,10 @@ static uint64_t read_register(struct odd *odd, uint64_t offset)
         return odd->slow_accesses++;
     case ODD_FIFO_LEVEL:
         return odd->fifo_level;
+    case ODD_BURST:
+        return odd->burst;
+    case ODD_PACE:
+        return odd->pace;
     default:
         return UINT32_MAX;
     }
@@ -177,6 +192,13 @@ static void write_register(struct odd *odd, uint64_t offset, uint32_t value)
     case ODD_SLOW:
         be_slow();
         odd->slow_accesses++;
+        break;
+    case ODD_BURST:
+        odd->burst = value < ODD_BURST_MOST ? value : ODD_BURST_MOST;
+        odd->burst_ns = clock_now_ns();
+        break;
+    case ODD_PACE:
+        odd->pace = value < ODD_PACE_MOST ? value : ODD_PACE_MOST;
         break;
     }
 }
@@ -217,6 +239,25 @@ static int odd_write(void *state, uint64_t offset, unsigned width, uint64_t valu
     return 0;
 }
 
+static uint64_t burst_ns(const void *state)
+{
+    const struct odd *odd = state;
+
+    return odd->burst > 0 ? odd->burst_ns : UINT64_MAX;
+}
+
+/* One of a burst. */
+static void raise_one(void *state)
+{
+    struct odd *odd = state;
+
+    if (odd->burst == 0 || clock_now_ns() < odd->burst_ns)
+        return;
+    odd->burst--;
+    odd->burst_ns += (uint64_t)odd->pace * 1000;
+    sim_raise(odd->line, 0);
+}
+
 extern const struct sim_board sim_odd;
 const struct sim_board sim_odd = {
         .name = "odd",
@@ -224,8 +265,11 @@ const struct sim_board sim_odd = {
         .size = ODD_SIZE,
         .widths = 1 | 2 | 4 | 8,
         .slow = true,
+        .vectors = 1,
         .open = odd_open,
         .close = odd_close,
         .read = odd_read,
         .write = odd_write,
+        .due_ns = burst_ns,
+        .act = raise_one,
 };
