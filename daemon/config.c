@@ -151,6 +151,29 @@ static bool add_demo_board(struct device_description *device, const char *name, 
     return device->name && device->model && device->description && device->regions[0].name;
 }
 
+static bool add_demo_interrupt(struct device_description *device)
+{
+    device->interrupts = calloc(1, sizeof(*device->interrupts));
+    if (!device->interrupts)
+        return false;
+    device->interrupt_count = 1;
+    device->interrupts[0].name = strdup(device->name);
+    return device->interrupts[0].name;
+}
+
+/* Reads the interrupt status and writes it to the interrupt acknowledge register. */
+static const struct acknowledge_description edu_acknowledge = {
+        .width = 4, .read = 0x24, .writes = true, .write = 0x64, .mask = UINT32_MAX};
+
+static bool add_demo_interrupts(struct device_description *edu, struct device_description *odd)
+{
+    if (!add_demo_interrupt(edu) || !add_demo_interrupt(odd))
+        return false;
+    edu->interrupts[0].acknowledged = true;
+    edu->interrupts[0].acknowledge = edu_acknowledge;
+    return true;
+}
+
 int config_demo(struct config **ret_config, struct config_problems *problems)
 {
     _cleanup_(config_freep) struct config *config = config_new(problems);
@@ -163,6 +186,7 @@ int config_demo(struct config **ret_config, struct config_problems *problems)
     if (!config->devices ||
             !add_demo_board(&config->devices[0], "edu", "simulated: QEMU's educational device") ||
             !add_demo_board(&config->devices[1], "odd", "simulated: registers that misbehave") ||
+            !add_demo_interrupts(&config->devices[0], &config->devices[1]) ||
             config_access_demo(&config->access) < 0)
         return out_of_memory(problems);
     *ret_config = take_ptr(config);

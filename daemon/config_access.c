@@ -301,24 +301,11 @@ static void take_ranges(struct config_reader *reader, const json_t *value, void 
     }
 }
 
-/* A register's bits: no units. False after a report. */
-static bool read_bits(struct config_reader *reader, const json_t *value, uint64_t *ret_bits)
-{
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
-        *ret_bits = (uint64_t)json_integer_value(value);
-        return true;
-    }
-    if (json_is_string(value) && number_parse(json_string_value(value), ret_bits) == 0)
-        return true;
-    config_report(reader, false, "expected a number such as \"0x80\" or 128, of 64 bits at most");
-    return false;
-}
-
 static void take_mask(struct config_reader *reader, const json_t *value, void *field)
 {
     struct access_rule *rule = container_of(field, struct access_rule, mask);
 
-    rule->has_mask = read_bits(reader, value, &rule->mask);
+    rule->has_mask = config_read_bits(reader, value, &rule->mask);
     if (rule->has_mask && rule->mask == 0)
         config_report(reader, false, "has no bit");
 }
@@ -337,7 +324,7 @@ static void take_values(struct config_reader *reader, const json_t *value, void 
     json_array_foreach (value, index, element) {
         size_t before = config_enter_element(reader, index);
 
-        if (read_bits(reader, element, &rule->values[rule->value_count]))
+        if (config_read_bits(reader, element, &rule->values[rule->value_count]))
             rule->value_count++;
         config_leave(reader, before);
     }

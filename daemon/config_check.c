@@ -8,6 +8,7 @@
 
 #include "backends/backend.h"
 #include "backends/pci_sysfs.h"
+#include "config_interrupts.h"
 #include "util/cleanup.h"
 
 static const struct {
@@ -337,6 +338,7 @@ void config_check_device(struct config_reader *reader, size_t index)
         check_window(reader, &device->regions[i], i);
         compare_with_earlier(reader, index, i);
     }
+    config_check_interrupts(reader, index);
     backend = find_backend(reader, device);
     if (backend)
         check_backend(reader, device, backend);

@@ -13,6 +13,7 @@
 
 #include "config_access.h"
 #include "config_check.h"
+#include "config_interrupts.h"
 #include "config_limits.h"
 #include "config_listen.h"
 #include "util/cleanup.h"
@@ -218,6 +219,18 @@ bool config_read_number(struct config_reader *reader, const json_t *value, uint6
     return r == 0;
 }
 
+bool config_read_bits(struct config_reader *reader, const json_t *value, uint64_t *ret_bits)
+{
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *ret_bits = (uint64_t)json_integer_value(value);
+        return true;
+    }
+    if (json_is_string(value) && number_parse(json_string_value(value), ret_bits) == 0)
+        return true;
+    config_report(reader, false, "expected a number such as \"0x80\" or 128, of 64 bits at most");
+    return false;
+}
+
 static void take_number(struct config_reader *reader, const json_t *value, void *field)
 {
     config_read_number(reader, value, field);
@@ -369,6 +382,13 @@ static void take_regions(struct config_reader *reader, const json_t *value, void
     }
 }
 
+void config_take_later(struct config_reader *reader, const json_t *value, void *field)
+{
+    (void)reader;
+    (void)value;
+    (void)field;
+}
+
 #define DEVICE(key) offsetof(struct device_description, key)
 
 static const struct config_key device_keys[] = {
@@ -383,6 +403,8 @@ static const struct config_key device_keys[] = {
         {"trace", config_take_string, DEVICE(trace), KEY_TRACE},
         {"path", config_take_string, DEVICE(path), KEY_PATH},
         {"regions", take_regions, DEVICE(regions), 0},
+        {"interrupt_type", config_take_interrupt_type, DEVICE(interrupt_type), 0},
+        {"interrupts", config_take_later, 0, 0},
 };
 
 static void take_devices(struct config_reader *reader, const json_t *value, void *field)
@@ -410,6 +432,7 @@ static void take_devices(struct config_reader *reader, const json_t *value, void
 
         *device = (struct device_description){0};
         config_read_object(reader, element, device_keys, ELEMENTS(device_keys), device, &device->keys);
+        config_read_interrupts(reader, element, device);
         config->device_count++;
         config_check_device(reader, config->device_count - 1);
         config_leave(reader, before);

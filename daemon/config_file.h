@@ -48,7 +48,12 @@ void config_take_string(struct config_reader *reader, const json_t *value, void 
 void config_take_name(struct config_reader *reader, const json_t *value, void *field);
 /* Reads a number, also with a unit. False after a report; then it is as it was. */
 bool config_read_number(struct config_reader *reader, const json_t *value, uint64_t *number);
+/* A register's bits: a number without a unit. False after a report. */
+bool config_read_bits(struct config_reader *reader, const json_t *value, uint64_t *ret_bits);
 void config_take_bool(struct config_reader *reader, const json_t *value, void *field);
+
+/* What is read when the object's other keys were: say, because it refers to them. */
+void config_take_later(struct config_reader *reader, const json_t *value, void *field);
 
 /* Reads the whole file into reader->config. */
 void config_file_read(struct config_reader *reader);

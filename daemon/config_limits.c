@@ -29,6 +29,8 @@ static const struct {
         {LIMIT(request_seconds), 1, 86400},
         {LIMIT(reservations), 1, 4096},
         {LIMIT(reservations_per_principal), 1, 4096},
+        {LIMIT(events), 16, 1048576},
+        {LIMIT(interrupts_per_second), 1, 10000000},
         {LIMIT(tokens), 1, 65536},
 };
 
@@ -66,6 +68,8 @@ static const struct config_key limit_keys[] = {
         {"request_seconds", take_limit, LIMIT(request_seconds), 0},
         {"reservations", take_limit, LIMIT(reservations), 0},
         {"reservations_per_principal", take_limit, LIMIT(reservations_per_principal), 0},
+        {"events", take_limit, LIMIT(events), 0},
+        {"interrupts_per_second", take_limit, LIMIT(interrupts_per_second), 0},
         {"tokens", take_limit, LIMIT(tokens), 0},
 };
 

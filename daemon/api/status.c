@@ -30,6 +30,8 @@ static void write_limits(struct json_writer *writer, const struct limits *limits
     json_put_count(writer, "request_seconds", limits->request_seconds);
     json_put_count(writer, "reservations", limits->reservations);
     json_put_count(writer, "reservations_per_principal", limits->reservations_per_principal);
+    json_put_count(writer, "events", limits->events);
+    json_put_count(writer, "interrupts_per_second", limits->interrupts_per_second);
     json_put_count(writer, "tokens", limits->tokens);
     json_end_object(writer);
 }

@@ -21,6 +21,8 @@ const struct limits limits_default = {
         .request_seconds = 30,
         .reservations = 1024,
         .reservations_per_principal = 64,
+        .events = 65536,
+        .interrupts_per_second = 20000,
         .tokens = 1024,
 };
 

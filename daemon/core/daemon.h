@@ -37,7 +37,9 @@ struct limits {
     uint64_t request_seconds; /* until a request must be in whole */
     uint64_t reservations;    /* held and waiting */
     uint64_t reservations_per_principal;
-    uint64_t tokens; /* that are kept */
+    uint64_t events;                /* that are kept */
+    uint64_t interrupts_per_second; /* of one source, before it is masked for a while */
+    uint64_t tokens;                /* that are kept */
 };
 
 extern const struct limits limits_default;

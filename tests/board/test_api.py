@@ -111,7 +111,8 @@ def test_status(client, place):
                                 "data_principal_bytes": 32 * MIB, "data_total_bytes": 64 * MIB, "values": VALUES, "queue": 64,
                                 "idle_seconds": 60,
                                 "request_seconds": 30, "device_seconds": 30, "reservations": 1024,
-                                "reservations_per_principal": 64, "tokens": 1024}
+                                "reservations_per_principal": 64, "events": 65536,
+                                "interrupts_per_second": 20000, "tokens": 1024}
     backends = {backend["name"]: backend for backend in status["backends"]}
     assert backends["sim"]["usable"] is True
     assert {"pci", "devmem"} <= set(backends)

@@ -26,6 +26,7 @@ BEYOND_THE_SCHEMA = {
     "access-names",
     "access-range",
     "duplicate-names",
+    "interrupts-places",
     "limits-principal",
     "limits-total",
     "overlap",

@@ -84,6 +84,64 @@ static void test_empty(void **state)
     load_well(fixture, "{\"devices\": [], \"limits\": {}}");
 }
 
+static void expect_acknowledge(
+        const struct acknowledge_description *read, const struct acknowledge_description *expected)
+{
+    assert_int_equal(read->region, expected->region);
+    assert_int_equal(read->width, expected->width);
+    assert_int_equal(read->read, expected->read);
+    assert_int_equal(read->writes, expected->writes);
+    assert_int_equal(read->write, expected->write);
+    assert_int_equal(read->constant, expected->constant);
+    assert_int_equal(read->value, expected->value);
+    assert_int_equal(read->mask, expected->mask);
+}
+
+static void test_interrupts(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct interrupt_description *interrupts;
+
+    load_well(fixture,
+            "{\"devices\": [{\"name\": \"a\", \"address\": \"00:01.0\", \"interrupts\": ["
+            "  {},"
+            "  {\"name\": \"b\", \"vector\": 5, \"description\": \"d\","
+            "   \"acknowledge\": {\"region\": \"y\", \"read\": \"0x24\"}},"
+            "  {\"acknowledge\": {\"region\": \"x\", \"width\": 16, \"read\": 2, \"write\": 4, \"value\": "
+            "\"0xffff\", \"mask\": 8}}],"
+            " \"regions\": [{\"name\": \"x\", \"bar\": 0}, {\"name\": \"y\", \"bar\": 1}]},"
+            "{\"name\": \"e\", \"model\": \"edu\", \"interrupt_type\": \"intx\", \"interrupts\": ["
+            "  {\"acknowledge\": {\"read\": 8, \"write\": 16, \"width\": 64}}],"
+            " \"regions\": [{\"name\": \"e\"}]}]}");
+    assert_int_equal(fixture->config->devices[0].interrupt_type, INTERRUPT_BEST);
+    assert_int_equal(fixture->config->devices[0].interrupt_count, 3);
+    interrupts = fixture->config->devices[0].interrupts;
+    assert_string_equal(interrupts[0].name, "a-0");
+    assert_int_equal(interrupts[0].vector, 0);
+    assert_false(interrupts[0].acknowledged);
+    assert_string_equal(interrupts[1].name, "b");
+    assert_string_equal(interrupts[1].description, "d");
+    assert_int_equal(interrupts[1].vector, 5);
+    assert_true(interrupts[1].acknowledged);
+    expect_acknowledge(&interrupts[1].acknowledge,
+            &(struct acknowledge_description){.region = 1, .width = 4, .read = 0x24, .mask = UINT32_MAX});
+    assert_string_equal(interrupts[2].name, "a-2");
+    assert_int_equal(interrupts[2].vector, 2);
+    expect_acknowledge(&interrupts[2].acknowledge, &(struct acknowledge_description){.width = 2,
+                                                           .read = 2,
+                                                           .writes = true,
+                                                           .write = 4,
+                                                           .constant = true,
+                                                           .value = 0xffff,
+                                                           .mask = 8});
+    assert_int_equal(fixture->config->devices[1].interrupt_type, INTERRUPT_LINE);
+    interrupts = fixture->config->devices[1].interrupts;
+    assert_string_equal(interrupts[0].name, "e");
+    assert_int_equal(interrupts[0].acknowledge.region, 0);
+    assert_true(interrupts[0].acknowledge.writes && !interrupts[0].acknowledge.constant);
+    assert_true(interrupts[0].acknowledge.mask == UINT64_MAX);
+}
+
 /* Whom the rules are for that nobody wrote. */
 static void test_built_in_access(void **state)
 {
@@ -172,7 +230,8 @@ static void test_everything(void **state)
             "  \"data_total_bytes\": \"0x200000\", \"values\": \"2\", \"queue\": 3, \"device_seconds\": 6, "
             "\"idle_seconds\": 4, \"connections_per_principal\": 7, \"requests_per_principal\": 8,"
             "  \"head_bytes\": \"4k\", \"data_principal_bytes\": \"1536k\","
-            "  \"request_seconds\": 5, \"reservations\": 9, \"reservations_per_principal\": 10, \"tokens\": "
+            "  \"request_seconds\": 5, \"reservations\": 9, \"reservations_per_principal\": 10, \"events\": "
+            "16, \"interrupts_per_second\": 13, \"tokens\": "
             "11},"
             "  \"state\": \"/s\","
             " \"tls\": {\"certificate\": \"/t.crt\", \"key\": \"/t.key\", \"client_ca\": \"/ca.crt\"},"
@@ -212,6 +271,8 @@ static void test_everything(void **state)
                     .request_seconds = 5,
                     .reservations = 9,
                     .reservations_per_principal = 10,
+                    .events = 16,
+                    .interrupts_per_second = 13,
                     .tokens = 11}),
             sizeof(struct limits));
     assert_string_equal(fixture->config->tls.certificate, "/t.crt");
@@ -361,6 +422,14 @@ static void test_demo(void **state)
     assert_string_equal(fixture->config->devices[0].regions[0].name, "edu");
     assert_string_equal(fixture->config->devices[1].regions[0].name, "odd");
     assert_string_equal(fixture->config->devices[1].model, "odd");
+    for (size_t i = 0; i < 2; i++) {
+        const struct device_description *device = &fixture->config->devices[i];
+
+        assert_int_equal(device->interrupt_count, 1);
+        assert_string_equal(device->interrupts[0].name, device->name);
+        assert_int_equal(device->interrupts[0].acknowledged, i == 0);
+        assert_int_equal(backend_find("sim")->check(device, NULL), 0);
+    }
     assert_null(fixture->config->listen);
     config_free(NULL);
 }
@@ -369,6 +438,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_interrupts, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_built_in_access, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_access, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_everything, set_up, tear_down),
