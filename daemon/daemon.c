@@ -13,6 +13,8 @@
 
 #include "backends/bus_guard.h"
 #include "core/daemon.h"
+#include "core/events.h"
+#include "core/interrupts.h"
 #include "hotplug.h"
 #include "http/listen.h"
 #include "http/server.h"
@@ -47,9 +49,23 @@ struct run {
     bool stuck;    /* a worker does not end */
 };
 
+/* An event is that a device came or went, not that the reason is another one or that a region came. */
+static void note_presence(struct run *run, struct device *device)
+{
+    const struct event event = {.kind = EVENT_DEVICE,
+            .on = device->handle,
+            .device = device,
+            .text = device->handle ? NULL : device->absent.message};
+
+    if (event.on == device->noted)
+        return;
+    device->noted = event.on;
+    events_add(run->daemon.events, &event);
+}
+
 static void presence_changed(struct device *device, void *context)
 {
-    (void)context;
+    note_presence(context, device);
     if (!device->handle) {
         log_warning("%s is absent: %s", device_name(device), device->absent.message);
         return;
@@ -61,6 +77,9 @@ static void presence_changed(struct device *device, void *context)
             log_warning("region %s is absent: %s", region_name(&device->regions[i]),
                     device->regions[i].absent.message);
     }
+    if (device->description->interrupt_count > 0 && !device->interrupts)
+        log_warning(
+                "interrupts of %s are absent: %s", device_name(device), device->interrupts_absent.message);
 }
 
 static int for_each_device(struct run *run, int (*function)(struct run *run, struct device *device))
@@ -126,6 +145,7 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
     log_info("stopping on %s, %zu requests and %zu safe-state writes under way",
             strsignal((int)info->ssi_signo), server_active(run->server), stores_pending(&run->stores));
     run->daemon.draining = true;
+    events_add(run->daemon.events, &(struct event){.kind = EVENT_DAEMON, .on = false});
     sd_notify(false, "STOPPING=1");
     server_quiesce(run->server);
     stores_quiesce(&run->stores);
@@ -164,7 +184,7 @@ static int open_device(struct run *run, struct device *device)
 {
     dispatch_settle(run->daemon.dispatch, device);
     if (!device->handle)
-        presence_changed(device, NULL);
+        presence_changed(device, run);
     return 0;
 }
 
@@ -178,9 +198,24 @@ static int open_devices(struct run *run, const struct config *config, struct err
     r = dispatch_new(run->daemon.event, &limits, presence_changed, run, &run->daemon.dispatch);
     if (r < 0)
         return error_set(error, r, "dispatch: %s", strerror(-r));
+    r = interrupts_new(&run->daemon, &run->daemon.interrupts, error);
+    if (r < 0)
+        return r;
     for_each_device(run, open_device);
     if (hotplug_new(&run->daemon, &run->hotplug) < 0)
         log_warning("no reports of devices that come and go: they are noticed when they are asked for");
+    return 0;
+}
+
+static int start_events(struct run *run, struct error *error)
+{
+    struct daemon *daemon = &run->daemon;
+    int r = events_new(daemon->event, daemon->limits.events, &daemon->events);
+
+    if (r < 0)
+        return error_set(error, r, "memory for %llu events: %s", (unsigned long long)daemon->limits.events,
+                strerror(-r));
+    events_add(daemon->events, &(struct event){.kind = EVENT_DAEMON, .on = true});
     return 0;
 }
 
@@ -271,7 +306,9 @@ static int serve(struct run *run, const struct options *options, struct config *
     run->policy = config_listen_policy(config, run->daemon.insecure);
     if (getrandom(&run->daemon.identity, sizeof(run->daemon.identity), 0) < 0)
         return error_set(error, -errno, "random numbers: %s", strerror(errno));
-    r = open_devices(run, config, error);
+    r = start_events(run, error);
+    if (r == 0)
+        r = open_devices(run, config, error);
     if (r < 0)
         return r;
     run->daemon.access = &config->access;
@@ -313,8 +350,10 @@ static void take_down(struct run *run)
     server_free(run->server);
     hotplug_free(run->hotplug);
     stores_close(&run->stores);
+    interrupts_free(run->daemon.interrupts);
     dispatch_free(run->daemon.dispatch);
     inventory_free(run->daemon.inventory);
+    events_free(run->daemon.events);
     for (size_t i = 0; i < run->listening_count; i++)
         free(run->listening[i]);
     sd_event_unref(run->daemon.event);

@@ -9,6 +9,7 @@
 
 #include "backends/pci_sysfs.h"
 #include "core/admission.h"
+#include "core/events.h"
 #include "util/cleanup.h"
 
 /* The kernel has one device, under however many names it is configured here. */
@@ -73,6 +74,18 @@ void binding_forget(struct binding *binding)
     binding->link = NULL;
 }
 
+static void note_driver(const struct binding *binding)
+{
+    const char *now = binding->change.now;
+    const struct event event = {.kind = EVENT_DRIVER,
+            .on = now[0],
+            .device = binding->device,
+            .text = now[0] ? (char *)now : NULL};
+
+    if (binding->daemon->events && strcmp(binding->change.before, now) != 0)
+        events_add(binding->daemon->events, &event);
+}
+
 static void done(struct work *work)
 {
     struct binding *binding = container_of(work, struct binding, work);
@@ -88,6 +101,8 @@ static void done(struct work *work)
     if (binding->result == -EUSERS) /* who has it now */
         admission_ask_device(binding->daemon, binding->principal, binding->reservation, binding->device,
                 binding->change.force, &binding->blocking, NULL);
+    if (work->end == WORK_RAN)
+        note_driver(binding);
     binding->completed(binding);
 }
 

@@ -27,9 +27,16 @@ int device_init(struct device *device, const struct device_description *descript
     return 0;
 }
 
+/* Interrupts are opened for somebody who reads them: a device need not master the bus for nobody. */
+static bool wants_interrupts(const struct device *device)
+{
+    return device->watch && device->description->interrupt_count > 0;
+}
+
 bool device_is_complete(const struct device *device)
 {
-    if (!device->handle)
+    if (!device->handle ||
+            (wants_interrupts(device) && device->backend->interrupts_open && !device->interrupts))
         return false;
     for (size_t i = 0; i < device->region_count; i++) {
         if (!device->regions[i].handle)
@@ -86,6 +93,54 @@ static void attach_regions(struct device *device)
     }
 }
 
+static int explain_no_interrupts(const struct device *device, struct error *error)
+{
+    const struct device_description *description = device->description;
+
+    if (description->address || description->id)
+        return error_set(error, -EOPNOTSUPP,
+                "the backend %s has no interrupts: bind the device to the driver devreg (devregctl bind "
+                "%s), "
+                "or to a UIO driver",
+                device->backend->name, device_name(device));
+    if (description->platform)
+        return error_set(error, -EOPNOTSUPP,
+                "the backend %s has no interrupts: bind the device to the driver devreg (devregctl bind %s)",
+                device->backend->name, device_name(device));
+    return error_set(error, -EOPNOTSUPP,
+            "the backend %s has no interrupts: configure the device by its \"address\", \"id\", "
+            "\"platform\" or \"uio\", and bind it to the driver devreg or to a UIO driver",
+            device->backend->name);
+}
+
+static void attach_interrupts(struct device *device)
+{
+    const struct backend *backend = device->backend;
+
+    if (!backend->interrupts_open) {
+        explain_no_interrupts(device, &device->interrupts_absent);
+        return;
+    }
+    if (backend->interrupts_open(device->handle, &device->interrupts, &device->interrupts_absent) < 0)
+        device->interrupts = NULL;
+    else
+        device->interrupts->backend = backend;
+}
+
+/* All that there is besides the device itself, which is open. */
+static void attach_parts(struct device *device)
+{
+    attach_regions(device);
+    if (wants_interrupts(device) && !device->interrupts)
+        attach_interrupts(device);
+}
+
+static void tell_watch(struct device *device)
+{
+    if (device->watch)
+        device->watch->changed(device->watch);
+}
+
 /* Which backend is the best changes while the daemon runs: drivers are bound and unbound, modules loaded. */
 static int open_anew(struct device *device)
 {
@@ -105,7 +160,8 @@ static int open_anew(struct device *device)
 void device_attach(struct device *device)
 {
     if (device->handle || open_anew(device) == 0)
-        attach_regions(device);
+        attach_parts(device);
+    tell_watch(device);
 }
 
 bool device_improve(struct device *device)
@@ -128,8 +184,20 @@ bool device_improve(struct device *device)
     memcpy(device->why, why, sizeof(why));
     device->handle = handle;
     handle->backend = better;
-    attach_regions(device);
+    attach_parts(device);
+    tell_watch(device);
     return true;
+}
+
+void device_close_interrupts(struct device *device)
+{
+    if (!device->interrupts)
+        return;
+    if (device->watch)
+        device->watch->closing(device->watch);
+    device->backend->interrupts_close(device->interrupts);
+    device->interrupts = NULL;
+    device->interrupts_lost = false;
 }
 
 void device_close_regions(struct device *device)
@@ -143,12 +211,14 @@ void device_close_regions(struct device *device)
 
 void device_detach(struct device *device, const char *reason)
 {
+    device_close_interrupts(device);
     device_close_regions(device);
     if (device->handle)
         device->backend->device_close(device->handle);
     device->handle = NULL;
     device->cost_ns = 0; /* it may be reached through another backend next */
     error_set(&device->absent, -ENODEV, "%s", reason);
+    tell_watch(device);
 }
 
 void device_done(struct device *device)

@@ -11,6 +11,7 @@
 #include "backends/backend.h"
 #include "core/region.h"
 
+struct device_watch;
 struct dispatch_wait;
 struct worker;
 
@@ -23,6 +24,11 @@ struct device {
     struct region *regions;
     size_t region_count;
 
+    /* Open only while somebody watches them. */
+    struct backend_interrupts *interrupts;
+    struct error interrupts_absent; /* why, while the handle is NULL and the device is open */
+    struct device_watch *watch;
+
     /* Owned by core/dispatch.c and, but for the last, only touched on the loop. */
     struct worker *worker;
     size_t pending;           /* works that the worker has not given back */
@@ -33,7 +39,9 @@ struct device {
     uint64_t slow_for_us;     /* how long it was sent away for */
     bool lost;                /* an access found it gone: close it as soon as it is idle */
     bool faulted;             /* an access got a bus fault: its mappings may have been revoked */
+    bool interrupts_lost;     /* they can't be read any more: open them anew */
     bool recheck;             /* it was to be looked at while it was busy */
+    bool noted;               /* the last event about it says that it is present */
     atomic_bool stopping;     /* its work is to end at once; read by its worker */
     struct work *closed_for;  /* work that needs it closed: waits, or is done; NULL: none */
     const char *closed_why;   /* "is being bound to a driver" */
@@ -41,12 +49,22 @@ struct device {
     struct dispatch_wait *waiting_for_open;
 };
 
+/* Who reads the device's interrupts: told on the loop. */
+struct device_watch {
+    /* They are about to be closed: the descriptor must not be waited for any more. */
+    void (*closing)(struct device_watch *watch);
+
+    /* What could be opened was, or the device is closed. */
+    void (*changed)(struct device_watch *watch);
+};
+
 static inline const char *device_name(const struct device *device)
 {
     return device->description->name;
 }
 
-/* True when the device and all of its regions are open. */
+/* True when the device and all of its regions are open, and its interrupts where they are watched and its
+ * backend has them. */
 bool device_is_complete(const struct device *device);
 
 /* Chooses the backend. The description must outlive the device. Returns 0 or a negative errno. */
@@ -63,6 +81,9 @@ bool device_improve(struct device *device);
 
 /* Closes everything, for this reason. Only while the device is idle. */
 void device_detach(struct device *device, const char *reason);
+
+/* Closes the interrupts alone, so that the next attach opens them anew. Only while the device is idle. */
+void device_close_interrupts(struct device *device);
 
 /* Closes the regions alone, so that the next attach maps them anew. Only while the device is idle. */
 void device_close_regions(struct device *device);

@@ -215,7 +215,7 @@ void dispatch_free(struct dispatch *dispatch)
 /* What of the device is open, as a number that changes when any of it comes or goes. */
 static size_t count_open(const struct device *device)
 {
-    size_t count = device->handle != NULL;
+    size_t count = (device->handle != NULL) + (device->interrupts != NULL);
 
     for (size_t i = 0; i < device->region_count; i++)
         count += device->regions[i].handle != NULL;
@@ -233,8 +233,11 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
         device_detach(device, "it was removed, or its driver");
         dispatch->presence_changed(device, dispatch->context);
         before = 0;
-    } else if (device->faulted) {
-        device_close_regions(device);
+    } else {
+        if (device->faulted)
+            device_close_regions(device);
+        if (device->interrupts_lost)
+            device_close_interrupts(device);
     }
     device->lost = device->faulted = false;
     if (!device_is_complete(device))

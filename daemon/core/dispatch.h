@@ -14,7 +14,8 @@ struct dispatch_limits {
     uint64_t timeout_us; /* for one work, from submitting it to its end */
 };
 
-/* presence_changed is called on the loop after a device or one of its regions came or went. */
+/* presence_changed is called on the loop after a device, one of its regions or its interrupts came or went.
+ */
 int dispatch_new(sd_event *event, const struct dispatch_limits *limits,
         void (*presence_changed)(struct device *device, void *context), void *context,
         struct dispatch **ret_dispatch);

@@ -7,11 +7,12 @@
 
 #include "core/events.h"
 #include "core/inventory.h"
+#include "util/cleanup.h"
 
 struct daemon;
 
 enum interrupt_state {
-    INTERRUPT_ABSENT,  /* it can't be had, see `absent` */
+    INTERRUPT_ABSENT, /* it can't be had, see `absent` */
     INTERRUPT_ON,
     INTERRUPT_MASKED,  /* by a principal */
     INTERRUPT_STORM,   /* it came too often; it is unmasked by itself later */
@@ -48,8 +49,11 @@ const char *interrupt_state_name(enum interrupt_state state);
 /* All devices' sources, sorted by name. */
 struct interrupts;
 
+/* The daemon has its loop, inventory, dispatch, events and limits, and its devices are idle. To be freed
+ * after their threads have ended and before they are closed for good. */
 int interrupts_new(struct daemon *daemon, struct interrupts **ret_interrupts, struct error *error);
 void interrupts_free(struct interrupts *interrupts);
+DEFINE_CLEANUP(struct interrupts *, interrupts_free)
 
 size_t interrupts_count(const struct interrupts *interrupts);
 struct interrupt_source *interrupts_at(const struct interrupts *interrupts, size_t index);

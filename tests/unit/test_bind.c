@@ -15,6 +15,7 @@
 #include "api/handlers.h"
 #include "core/admission.h"
 #include "core/binding.h"
+#include "core/events.h"
 #include "util/cleanup.h"
 
 #define BIND   "/v1/devices/{device}/bind"
@@ -101,6 +102,7 @@ static int tear_down(void **state)
         principal_unref(&daemon->accounts, fixture.principals[i]);
     audit_free(take_ptr(daemon->audit), 0);
     close(fixture.journal);
+    events_free(daemon->events);
     api_close(&fixture.api);
     machine_close();
     sem_destroy(&fixture.entered);
@@ -216,6 +218,39 @@ static void test_bind(void **state)
     expect_record("uio_pci_generic (was devreg): ok");
     expect(UNBIND, "edu", "{}", 200, "\"driver_before\":\"uio_pci_generic\",\"driver\":null");
     expect_record("user:root device.unbind edu (was uio_pci_generic): ok");
+}
+
+static void expect_driver(uint64_t sequence, const char *driver)
+{
+    const struct event *event = events_get(fixture.api.daemon.events, sequence);
+
+    assert_non_null(event);
+    assert_int_equal(event->kind, EVENT_DRIVER);
+    assert_string_equal(event->device->description->name, "edu");
+    assert_int_equal(event->on, driver != NULL);
+    if (driver)
+        assert_string_equal(event->text, driver);
+    else
+        assert_null(event->text);
+}
+
+/* What was so already is none. */
+static void test_events(void **state)
+{
+    struct daemon *daemon = &fixture.api.daemon;
+
+    (void)state;
+    assert_int_equal(events_new(daemon->event, 16, &daemon->events), 0);
+    expect(BIND, "edu", "{}", 200, "\"changed\":true");
+    expect(BIND, "edu", "{}", 200, "\"changed\":false");
+    expect(BIND, "edu", "{\"driver\": \"nosuch\"}", 409, "nosuch");
+    expect(UNBIND, "edu", "{}", 200, "\"driver\":null");
+    assert_int_equal(events_next(daemon->events), 3);
+    expect_driver(1, "devreg");
+    expect_driver(2, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        expect_record("device.");
+    expect_no_record();
 }
 
 static void test_bodies(void **state)
@@ -445,6 +480,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             TEST(test_bind),
+            TEST(test_events),
             TEST(test_bodies),
             TEST(test_devices),
             TEST(test_failures_are_recorded),
