@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Both accesses are operations of the daemon's own, so a device that is gone, or its mapping, is found as it
- * is by anybody's access. Starting one may close the device and open it anew: then what was under way is of
- * a device that is no more, which `generation` tells. */
+ * is by anybody's access. What was under way when the records were forgotten comes back all the same, and
+ * starting one may close the device and open it anew: `generation` tells. */
 #include "core/acknowledgement.h"
 
 #include "util/cleanup.h"
@@ -20,14 +20,23 @@ static void finish(struct acknowledgement *acknowledgement, enum acknowledgement
     run_queue(acknowledgement);
 }
 
-/* The operation's other fields were set. */
+/* Its record was forgotten while the operation was under way. */
+static bool is_forgotten(struct acknowledgement *acknowledgement)
+{
+    if (acknowledgement->generation == acknowledgement->begun)
+        return false;
+    acknowledgement->busy = false;
+    return true;
+}
+
 static void start(struct acknowledgement *acknowledgement, enum operation_kind kind, uint64_t offset,
         void (*completed)(struct operation *operation))
 {
     struct operation *operation = &acknowledgement->operation;
     struct error error = {0};
-    unsigned generation = acknowledgement->generation;
     int r;
+
+    acknowledgement->begun = acknowledgement->generation;
 
     operation->kind = kind;
     operation->region = acknowledgement->region;
@@ -38,10 +47,8 @@ static void start(struct acknowledgement *acknowledgement, enum operation_kind k
     operation->work.own = true;
     r = operation_prepare(
             acknowledgement->dispatch, acknowledgement->region, kind, &operation->access, &error);
-    if (acknowledgement->generation != generation) {
-        acknowledgement->busy = false;
+    if (is_forgotten(acknowledgement))
         return;
-    }
     if (r == 0)
         r = operation_start(acknowledgement->dispatch, operation, &error);
     if (r < 0)
@@ -52,8 +59,11 @@ static void handle_written(struct operation *operation)
 {
     struct acknowledgement *acknowledgement = container_of(operation, struct acknowledgement, operation);
 
-    finish(acknowledgement, operation->result < 0 ? ACKNOWLEDGEMENT_FAILED : ACKNOWLEDGEMENT_DONE,
-            &operation->error);
+    if (is_forgotten(acknowledgement))
+        run_queue(acknowledgement);
+    else
+        finish(acknowledgement, operation->result < 0 ? ACKNOWLEDGEMENT_FAILED : ACKNOWLEDGEMENT_DONE,
+                &operation->error);
 }
 
 static void write_back(struct acknowledgement *acknowledgement, uint64_t status)
@@ -69,6 +79,10 @@ static void handle_read(struct operation *operation)
     struct acknowledgement *acknowledgement = container_of(operation, struct acknowledgement, operation);
     struct interrupt_record *record = &acknowledgement->queue[acknowledgement->first];
 
+    if (is_forgotten(acknowledgement)) {
+        run_queue(acknowledgement);
+        return;
+    }
     if (operation->result < 0) {
         finish(acknowledgement, ACKNOWLEDGEMENT_FAILED, &operation->error);
         return;

@@ -33,11 +33,12 @@ struct acknowledgement {
     bool busy;           /* the first of the queue is being acknowledged */
     bool running;        /* the queue is being worked on */
     unsigned generation; /* another one since it was cancelled */
+    unsigned begun;      /* the generation in which the operation was started */
     struct interrupt_record queue[ACKNOWLEDGEMENT_QUEUE];
     unsigned first, count;
 };
 
 void acknowledgement_submit(struct acknowledgement *acknowledgement, const struct interrupt_record *record);
 
-/* Forgets all records. Only while the device is idle. */
+/* Forgets all records, also the one that is being acknowledged. */
 void acknowledgement_cancel(struct acknowledgement *acknowledgement);

@@ -49,7 +49,8 @@ static void test_default_limits(void **state)
     assert_true(limits_default.json_body_bytes == 64 * 1024);
     assert_true(limits_default.connections && limits_default.values && limits_default.queue &&
                 limits_default.device_seconds && limits_default.idle_seconds &&
-                limits_default.request_seconds && limits_default.tokens);
+                limits_default.request_seconds && limits_default.tokens && limits_default.events >= 16 &&
+                limits_default.interrupts_per_second);
     assert_true(limits_default.reservations_per_principal > 0 &&
                 limits_default.reservations_per_principal < limits_default.reservations);
     assert_true(limits_default.queue < limits_default.connections); /* one device must not block them all */

@@ -714,6 +714,36 @@ static void test_read_fails(void **state)
     assert_int_equal(next_interrupt(fixture.first)->number, 2);
 }
 
+/* What comes back then is of interrupts that are no more. */
+static void test_read_fails_while_acknowledged(void **state)
+{
+    (void)state;
+    set_status(1);
+    for (unsigned i = 0; i < 2; i++) {
+        atomic_store(&fixture.fault.blocking, true);
+        come((struct interrupt_record){.source = 1, .masked = true});
+        come((struct interrupt_record){.source = 1, .masked = true});
+        settle();
+        sem_wait(&fixture.fault.entered);
+        fake.read_result = -EIO;
+        wake();
+        settle();
+        expect_state(fixture.first, "absent");
+        atomic_store(&fixture.fault.blocking, false);
+        sem_post(&fixture.fault.gate);
+        while (fixture.device.pending > 0)
+            assert_true(sd_event_run(fixture.daemon.event, 60000000) > 0);
+        expect_no_event();
+        assert_int_equal(take_cleared(), 0);
+        fake.read_result = 0;
+        dispatch_recheck(fixture.daemon.dispatch, &fixture.device);
+    }
+    come((struct interrupt_record){.source = 1});
+    assert_int_equal(next_interrupt(fixture.first)->number, 1);
+    assert_int_equal(fake.mask_count, 0);
+    assert_int_equal(take_cleared(), 1);
+}
+
 static void test_read_fails_as_the_device_is_gone(void **state)
 {
     (void)state;
@@ -820,6 +850,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_masked_in_a_storm, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_closed_in_a_storm, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_read_fails, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    test_read_fails_while_acknowledged, set_up_acknowledged, tear_down),
             cmocka_unit_test_setup_teardown(test_read_fails_as_the_device_is_gone, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_hung_up, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_fairness, set_up, tear_down),
