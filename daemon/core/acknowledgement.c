@@ -37,7 +37,6 @@ static void start(struct acknowledgement *acknowledgement, enum operation_kind k
     int r;
 
     acknowledgement->begun = acknowledgement->generation;
-
     operation->kind = kind;
     operation->region = acknowledgement->region;
     operation->access =

@@ -100,8 +100,7 @@ static int explain_no_interrupts(const struct device *device, struct error *erro
     if (description->address || description->id)
         return error_set(error, -EOPNOTSUPP,
                 "the backend %s has no interrupts: bind the device to the driver devreg (devregctl bind "
-                "%s), "
-                "or to a UIO driver",
+                "%s), or to a UIO driver",
                 device->backend->name, device_name(device));
     if (description->platform)
         return error_set(error, -EOPNOTSUPP,
