@@ -32,6 +32,8 @@ static const struct {
         {LIMIT(events), 16, 1048576},
         {LIMIT(interrupts_per_second), 1, 10000000},
         {LIMIT(tokens), 1, 65536},
+        {LIMIT(streams), 1, 65536},
+        {LIMIT(streams_per_principal), 1, 65536},
 };
 
 static void take_limit(struct config_reader *reader, const json_t *value, void *field)
@@ -71,6 +73,8 @@ static const struct config_key limit_keys[] = {
         {"events", take_limit, LIMIT(events), 0},
         {"interrupts_per_second", take_limit, LIMIT(interrupts_per_second), 0},
         {"tokens", take_limit, LIMIT(tokens), 0},
+        {"streams", take_limit, LIMIT(streams), 0},
+        {"streams_per_principal", take_limit, LIMIT(streams_per_principal), 0},
 };
 
 void config_take_limits(struct config_reader *reader, const json_t *value, void *field)

@@ -119,6 +119,12 @@ void call_answer(struct call *call, unsigned status, const char *content_type)
         call->answered_later(call);
 }
 
+void call_answer_stream(struct call *call, struct stream *stream, const char *content_type)
+{
+    call->stream = stream;
+    call_answer(call, 200, content_type);
+}
+
 void call_answer_json(struct call *call)
 {
     call_answer_json_status(call, 200);
@@ -186,6 +192,7 @@ void call_done(struct call *call)
 {
     if (call->wait)
         call->wait->cancel(call->wait);
+    stream_close(take_ptr(call->stream));
     daemon_return_data(call->daemon, call_account(call), call->claimed_bytes);
     call->claimed_bytes = 0;
     principal_unref(&call->daemon->accounts, take_ptr(call->principal));

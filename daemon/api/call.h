@@ -8,6 +8,7 @@
 
 #include "core/daemon.h"
 #include "core/operation.h"
+#include "core/streams.h"
 #include "util/buffer.h"
 
 struct route;
@@ -48,15 +49,17 @@ struct call {
     struct principal *principal;
     const char *peer;        /* from where, for the audit */
     const char *reservation; /* the id that the request must hold to be valid; NULL: it named none */
+    const char *last_event;  /* the id after which a stream goes on; NULL: it named none */
     uint64_t request;        /* its number; call_request_id() makes the text */
 
     unsigned status; /* 0 until it is answered */
+    bool running;    /* inside call_run() */
     const char *content_type;
     struct buffer reply;
+    struct stream *stream; /* what comes instead of the reply; NULL: nothing does */
 
     /* Called on the loop when an answer comes after call_run() has returned. */
     void (*answered_later)(struct call *call);
-    bool running; /* inside call_run() */
 
     /* What a call waits with that waits for something else than a device; call_done() gives it up. */
     struct call_wait *wait;
@@ -106,6 +109,9 @@ void call_run(struct call *call);
 
 /* Ends the call with what stands in call->reply. */
 void call_answer(struct call *call, unsigned status, const char *content_type);
+
+/* Ends the call with a stream that is open, and is the call's from then on. */
+void call_answer_stream(struct call *call, struct stream *stream, const char *content_type);
 
 /* Ends the call with call->reply as JSON and status 200, or another one that is no failure. */
 void call_answer_json(struct call *call);

@@ -33,6 +33,8 @@ static void write_limits(struct json_writer *writer, const struct limits *limits
     json_put_count(writer, "events", limits->events);
     json_put_count(writer, "interrupts_per_second", limits->interrupts_per_second);
     json_put_count(writer, "tokens", limits->tokens);
+    json_put_count(writer, "streams", limits->streams);
+    json_put_count(writer, "streams_per_principal", limits->streams_per_principal);
     json_end_object(writer);
 }
 

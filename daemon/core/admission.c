@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "core/binding.h"
+#include "core/streams.h"
 
 /* The octets that the operation touches; the range was checked, so this does not overflow. */
 static uint64_t last_octet(const struct operation *operation)
@@ -130,4 +131,5 @@ void admission_recheck(struct daemon *daemon)
             atomic_store(&operation->revoked, true);
     }
     binding_recheck(daemon);
+    streams_recheck(daemon->streams);
 }

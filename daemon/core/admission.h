@@ -25,5 +25,5 @@ int admission_start(struct daemon *daemon, struct operation *operation,
 void admission_end(struct operation *operation);
 
 /* To be called when a reservation was granted or has ended, or a token was revoked: revokes the operations
- * under way that would not be admitted any more. */
+ * under way that would not be admitted any more, and ends streams. */
 void admission_recheck(struct daemon *daemon);

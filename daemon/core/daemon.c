@@ -24,6 +24,8 @@ const struct limits limits_default = {
         .events = 65536,
         .interrupts_per_second = 20000,
         .tokens = 1024,
+        .streams = 512,
+        .streams_per_principal = 16,
 };
 
 int daemon_claim_data(struct daemon *daemon, struct account *account, uint64_t size, struct error *error)

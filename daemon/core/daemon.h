@@ -19,6 +19,8 @@
 
 struct events;
 struct interrupts;
+struct streams;
+struct event_texts;
 
 /* Whatever a client can grow has a limit here. */
 struct limits {
@@ -40,6 +42,8 @@ struct limits {
     uint64_t events;                /* that are kept */
     uint64_t interrupts_per_second; /* of one source, before it is masked for a while */
     uint64_t tokens;                /* that are kept */
+    uint64_t streams;               /* open at once */
+    uint64_t streams_per_principal;
 };
 
 extern const struct limits limits_default;
@@ -73,6 +77,8 @@ struct daemon {
     struct audit_reader *audit_reader; /* NULL: no journal is read */
     struct events *events;
     struct interrupts *interrupts;
+    struct streams *streams;
+    struct event_texts *event_texts; /* of the API */
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;
     struct counters counters;

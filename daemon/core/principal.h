@@ -31,6 +31,7 @@ struct account {
     unsigned references;
     uint64_t connections;
     uint64_t requests; /* under way */
+    uint64_t streams;
     uint64_t data_bytes;
     uint64_t reservations; /* held and waiting */
     uint64_t safe_writes;  /* of reservations that have ended, still to be made */

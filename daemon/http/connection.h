@@ -8,10 +8,14 @@
 #include "http/origin.h"
 #include "http/peer.h"
 #include "http/reaper.h"
+#include "http/sender.h"
 #include "http/tls.h"
 
 /* Above the limit so many are let in, to be told that they are too many; the next are closed at once. */
 enum { CONNECTIONS_SPARE = 32 };
+
+/* The id of an event is shorter (api/event_text.h); of what is longer the rest does not matter. */
+enum { CONNECTION_EVENT_SIZE = 64 };
 
 /* All connections of all sockets. */
 struct connections {
@@ -37,6 +41,8 @@ struct connection {
     /* Of the request that is under way. */
     struct throttle_wait wait; /* before its refusal */
     char reservation[RESERVATION_ID_SIZE];
+    char last_event[CONNECTION_EVENT_SIZE];
+    struct sender *sender; /* NULL: its answer is no stream */
 
     /* TLS alone. */
     gnutls_session_t session;

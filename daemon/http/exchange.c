@@ -23,10 +23,10 @@ struct exchange {
     struct call call;
     struct exchange_context *context;
     struct connection *connection;
-    struct reaper_entry *entry; /* the connection's */
-    char *allow;                /* for 405 and 204 */
-    const char *origin;         /* whose pages may read the answer; NULL: none need to */
+    char *allow;        /* for 405 and 204 */
+    const char *origin; /* whose pages may read the answer; NULL: none need to */
     bool begun;
+    bool active;  /* counted as such in its context */
     bool counted; /* on its principal's account */
     bool suspended;
     bool delayed;           /* at the first call, so that one is made again */
@@ -64,7 +64,6 @@ struct exchange *exchange_new(
     memset(exchange, 0, sizeof(*exchange));
     exchange->context = context;
     exchange->connection = connection;
-    exchange->entry = &connection->entry;
     exchange->call.daemon = context->daemon;
     exchange->call.peer = connection->peer.text;
     exchange->target_end = target + length;
@@ -72,17 +71,25 @@ struct exchange *exchange_new(
     return exchange;
 }
 
+/* It is not under way any more. */
+static void uncount(struct exchange *exchange)
+{
+    if (exchange->active)
+        exchange->context->active--;
+    if (exchange->counted)
+        call_account(&exchange->call)->requests--;
+    exchange->active = exchange->counted = false;
+}
+
 void exchange_free(struct exchange *exchange)
 {
     if (!exchange)
         return;
-    if (exchange->begun)
-        exchange->context->active--;
-    if (exchange->counted)
-        call_account(&exchange->call)->requests--;
+    uncount(exchange);
+    sender_free(take_ptr(exchange->connection->sender));
     throttle_forget(exchange->context->throttle, &exchange->connection->wait);
-    exchange->entry->deadline_us = connection_head_deadline(exchange->call.daemon);
-    exchange->entry->answering = false;
+    exchange->connection->entry.deadline_us = connection_head_deadline(exchange->call.daemon);
+    exchange->connection->entry.answering = false;
     call_done(&exchange->call);
     free(exchange->allow);
     free(exchange);
@@ -101,8 +108,8 @@ static void add_origin_headers(const struct exchange *exchange, struct MHD_Respo
     if (exchange->call.status != 204)
         return;
     MHD_add_response_header(response, "Access-Control-Allow-Methods", exchange->allow);
-    MHD_add_response_header(
-            response, "Access-Control-Allow-Headers", "authorization, content-type, devreg-reservation");
+    MHD_add_response_header(response, "Access-Control-Allow-Headers",
+            "authorization, content-type, devreg-reservation, last-event-id");
     MHD_add_response_header(response, "Access-Control-Max-Age", "600");
 }
 
@@ -123,25 +130,56 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
     add_origin_headers(exchange, response);
 }
 
-static enum MHD_Result send_answer(struct exchange *exchange)
+static struct MHD_Response *make_answer(struct exchange *exchange)
 {
     struct call *call = &exchange->call;
     struct MHD_Response *response;
-    enum MHD_Result result = MHD_NO;
     size_t size;
     char *data = buffer_take(&call->reply, &size);
 
     response = MHD_create_response_from_buffer_with_free_callback(size, data, free);
-    if (!response) {
+    if (!response)
         free(data);
+    exchange->connection->entry.deadline_us = body_deadline(call->daemon, size);
+    return response;
+}
+
+static void handle_resumed(void *owner)
+{
+    struct exchange_context *context = owner;
+
+    context->resumed(context);
+}
+
+/* A stream that has begun is not under way any more: nobody waits for its end. */
+static struct MHD_Response *make_stream(struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    struct MHD_Response *response;
+
+    connection->sender = sender_new(
+            connection->http, &connection->entry, exchange->call.stream, handle_resumed, exchange->context);
+    response = connection->sender ? sender_response(connection->sender) : NULL;
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    exchange->connection->entry.deadline_us = body_deadline(exchange->call.daemon, 0);
+    uncount(exchange);
+    return response;
+}
+
+static enum MHD_Result send_answer(struct exchange *exchange)
+{
+    struct call *call = &exchange->call;
+    struct MHD_Response *response = call->stream ? make_stream(exchange) : make_answer(exchange);
+    enum MHD_Result result = MHD_NO;
+
+    if (!response)
         return MHD_NO;
-    }
     if (call->content_type &&
             MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, call->content_type) != MHD_YES)
         goto out;
     add_headers(exchange, response);
-    exchange->entry->deadline_us = body_deadline(call->daemon, size);
-    exchange->entry->answering = true;
+    exchange->connection->entry.answering = true;
     result = MHD_queue_response(exchange->connection->http, call->status, response);
 out:
     MHD_destroy_response(response);
@@ -168,7 +206,7 @@ static void resume(struct exchange *exchange)
 static bool client_left(const struct call *call)
 {
     const struct exchange *exchange = container_of(call, struct exchange, call);
-    struct pollfd end = {.fd = exchange->entry->fd, .events = POLLRDHUP};
+    struct pollfd end = {.fd = exchange->connection->entry.fd, .events = POLLRDHUP};
 
     return poll(&end, 1, 0) > 0;
 }
@@ -211,7 +249,7 @@ static enum MHD_Result refuse_credentials(struct exchange *exchange, const struc
     call_fail(&exchange->call, error);
     exchange->close = close;
     exchange->delayed = true;
-    exchange->entry->deadline_us = 0;
+    exchange->connection->entry.deadline_us = 0;
     exchange->connection->wait.over = handle_delay_over;
     exchange->connection->wait.owner = exchange;
     throttle_wait(throttle, &exchange->connection->wait, now_us, delay_us);
@@ -284,6 +322,19 @@ malformed:
             "the header Devreg-Reservation has no reservation's id: /v1/reservations lists them");
 }
 
+/* Whoever makes the stream looks at it. */
+static void take_last_event(struct exchange *exchange, const struct gate_text *text)
+{
+    struct connection *connection = exchange->connection;
+    size_t size = text->size < CONNECTION_EVENT_SIZE ? text->size : CONNECTION_EVENT_SIZE - 1;
+
+    if (!text->value)
+        return;
+    memcpy(connection->last_event, text->value, size);
+    connection->last_event[size] = 0;
+    exchange->call.last_event = connection->last_event;
+}
+
 /* Once the principal is known. */
 static int check_principal(struct exchange *exchange, struct error *error)
 {
@@ -343,7 +394,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     struct uri uri;
     int r;
 
-    exchange->begun = true;
+    exchange->begun = exchange->active = true;
     exchange->context->active++;
     call->request = ++daemon->counters.requests;
     if (gate_check(exchange->connection->http, &request, &gate, &error) < 0)
@@ -367,6 +418,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
         return refuse(exchange, &error, gate.has_body || exchange->close);
     if (r < 0)
         return refuse(exchange, &routing, gate.has_body);
+    take_last_event(exchange, &gate.last_event);
     if (take_reservation(exchange, &gate.reservation, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
     if (call_admit(call, &error) < 0)
@@ -376,8 +428,9 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     if (gate.has_body) {
         uint64_t extra = gate.content_length == UINT64_MAX ? 0 : gate.content_length;
 
-        exchange->entry->deadline_us = round_us(daemon) + daemon->limits.request_seconds * 1000000 +
-                                       extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
+        exchange->connection->entry.deadline_us = round_us(daemon) +
+                                                  daemon->limits.request_seconds * 1000000 +
+                                                  extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
         return MHD_YES;
     }
     /* Run at the next call: libmicrohttpd closes a connection that is answered at the first one. */
@@ -435,7 +488,7 @@ enum MHD_Result exchange_handle(struct exchange *exchange, const char *method, c
     }
     if (*upload_size)
         return take_body(exchange, upload, upload_size);
-    exchange->entry->deadline_us = 0;
+    exchange->connection->entry.deadline_us = 0;
     if (exchange->call.status)
         return send_answer(exchange);
     return run(exchange);

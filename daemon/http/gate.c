@@ -23,7 +23,7 @@ struct scan {
     const char *expected; /* where the next name must begin */
     const char *problem;  /* what is wrong, once something is */
     struct field host, content_length, transfer_encoding, content_type;
-    struct field origin, sec_fetch_site, authorization, reservation;
+    struct field origin, sec_fetch_site, authorization, reservation, last_event;
 };
 
 /* What an octet may be part of: a token (RFC 9110, 5.6.2) or a host (RFC 3986, 3.2.2). The gate looks at
@@ -139,6 +139,7 @@ static const struct {
         FIELD("Sec-Fetch-Site", sec_fetch_site),
         FIELD("Authorization", authorization),
         FIELD("Devreg-Reservation", reservation),
+        FIELD("Last-Event-ID", last_event),
 };
 
 static void take_field(struct scan *scan, const char *name, size_t name_size, const char *value, size_t size)
@@ -242,6 +243,8 @@ static const char *check_single(const struct scan *scan)
 {
     if (scan->authorization.count > 1)
         return "there are several Authorization headers: send one";
+    if (scan->last_event.count > 1)
+        return "there are several Last-Event-ID headers: send one";
     if (scan->origin.count > 1 || scan->sec_fetch_site.count > 1 || scan->reservation.count > 1)
         return "Origin, Sec-Fetch-Site or Devreg-Reservation is there several times: send it once";
     return NULL;
@@ -275,6 +278,7 @@ int gate_check(struct MHD_Connection *connection, const struct gate_request *req
     result.sec_fetch_site = scan.sec_fetch_site.text;
     result.authorization = scan.authorization.text;
     result.reservation = scan.reservation.text;
+    result.last_event = scan.last_event.text;
     *ret_result = result;
     return 0;
 }

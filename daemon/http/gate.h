@@ -30,7 +30,7 @@ struct gate_result {
     bool chunked;
     uint64_t content_length;  /* octets */
     const char *content_type; /* NULL when none was given */
-    struct gate_text host, origin, sec_fetch_site, authorization, reservation;
+    struct gate_text host, origin, sec_fetch_site, authorization, reservation, last_event;
 };
 
 /* Returns 0, -EINVAL, or -EBADMSG for a body without a length. */

@@ -3,6 +3,7 @@
 #include "http/reaper.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -23,11 +24,21 @@ static void cut(struct reaper_entry *entry)
     shutdown(entry->fd, SHUT_RDWR); /* the server sees the end of the stream and closes it */
 }
 
+/* Whoever listens to a stream may have sent something, and libmicrohttpd does not read it meanwhile. */
+static bool has_left(const struct reaper_entry *entry)
+{
+    struct pollfd end = {.fd = entry->fd, .events = POLLRDHUP};
+
+    return poll(&end, 1, 0) > 0;
+}
+
 static bool has_ended(const struct reaper_entry *entry)
 {
     char ignored;
     ssize_t size;
 
+    if (entry->streaming)
+        return has_left(entry);
     if (entry->deadline_us == 0 || entry->answering)
         return false;
     size = recv(entry->fd, &ignored, 1, MSG_PEEK | MSG_DONTWAIT);

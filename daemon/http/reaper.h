@@ -17,13 +17,15 @@ struct reaper_entry {
     int fd;
     uint64_t deadline_us; /* monotonic; 0: none, it waits for a device */
     bool answering;       /* an answer is on its way */
+    bool streaming;       /* it is a stream that has nothing to send */
     bool timed_out;
     void *connection; /* the owner's */
     struct reaper_entry *next, **link;
 };
 
-/* ended is called for a connection that neither waits for a device nor gets an answer, and whose other side
- * has closed it. Those that are cut off for their deadline are counted in *timed_out. */
+/* ended is called for a connection whose other side has closed it, and that neither waits for a device nor
+ * gets an answer, unless that is a stream with nothing to send. Those that are cut off for their deadline
+ * are counted in *timed_out. */
 int reaper_new(sd_event *event, void (*ended)(struct reaper_entry *entry, void *context), void *context,
         uint64_t *timed_out, struct reaper **ret_reaper);
 void reaper_free(struct reaper *reaper);

@@ -289,6 +289,10 @@ static void handle_ended(struct reaper_entry *entry, void *context)
 
     if (connection_unpark(connection))
         return;
+    if (connection->sender) {
+        sender_end(connection->sender);
+        return;
+    }
     MHD_suspend_connection(connection->http);
     MHD_resume_connection(connection->http);
     for (struct endpoint *endpoint = server->endpoints; endpoint; endpoint = endpoint->next)
@@ -382,6 +386,7 @@ void server_free(struct server *server)
     if (!server)
         return;
     if (server->endpoints) {
+        streams_end(server->daemon->streams);
         throttle_release(server->throttle);
         unpark_all(server);
     }

@@ -112,7 +112,8 @@ def test_status(client, place):
                                 "idle_seconds": 60,
                                 "request_seconds": 30, "device_seconds": 30, "reservations": 1024,
                                 "reservations_per_principal": 64, "events": 65536,
-                                "interrupts_per_second": 20000, "tokens": 1024}
+                                "interrupts_per_second": 20000, "tokens": 1024, "streams": 512,
+                                "streams_per_principal": 16}
     backends = {backend["name"]: backend for backend in status["backends"]}
     assert backends["sim"]["usable"] is True
     assert {"pci", "devmem"} <= set(backends)

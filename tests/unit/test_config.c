@@ -232,7 +232,7 @@ static void test_everything(void **state)
             "  \"head_bytes\": \"4k\", \"data_principal_bytes\": \"1536k\","
             "  \"request_seconds\": 5, \"reservations\": 9, \"reservations_per_principal\": 10, \"events\": "
             "16, \"interrupts_per_second\": 13, \"tokens\": "
-            "11},"
+            "11, \"streams\": 12, \"streams_per_principal\": 17},"
             "  \"state\": \"/s\","
             " \"tls\": {\"certificate\": \"/t.crt\", \"key\": \"/t.key\", \"client_ca\": \"/ca.crt\"},"
             " \"hosts\": [\"rig1\"], \"origins\": [\"https://bench:8080\"],"
@@ -273,7 +273,9 @@ static void test_everything(void **state)
                     .reservations_per_principal = 10,
                     .events = 16,
                     .interrupts_per_second = 13,
-                    .tokens = 11}),
+                    .tokens = 11,
+                    .streams = 12,
+                    .streams_per_principal = 17}),
             sizeof(struct limits));
     assert_string_equal(fixture->config->tls.certificate, "/t.crt");
     assert_string_equal(fixture->config->tls.key, "/t.key");

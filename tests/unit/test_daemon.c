@@ -53,6 +53,8 @@ static void test_default_limits(void **state)
                 limits_default.interrupts_per_second);
     assert_true(limits_default.reservations_per_principal > 0 &&
                 limits_default.reservations_per_principal < limits_default.reservations);
+    assert_true(limits_default.streams_per_principal > 0 &&
+                limits_default.streams_per_principal < limits_default.streams);
     assert_true(limits_default.queue < limits_default.connections); /* one device must not block them all */
 }
 

@@ -91,6 +91,23 @@ static void test_ended(void **state)
     assert_int_equal(fixture.ended[2], 0); /* gets an answer */
 }
 
+/* Of a stream that has nothing to send, the end is reported although it has no deadline, and is under way;
+ * and although there are octets that nobody has read. */
+static void test_stream_ended(void **state)
+{
+    (void)state;
+    fixture.entries[0].streaming = fixture.entries[0].answering = true;
+    fixture.entries[1].streaming = fixture.entries[1].answering = true;
+    assert_int_equal(write(fixture.ends[0][1], "x", 1), 1);
+    assert_int_equal(write(fixture.ends[1][1], "x", 1), 1);
+    assert_int_equal(shutdown(fixture.ends[1][1], SHUT_WR), 0);
+    for (unsigned i = 0; i < 20 && !fixture.ended[1]; i++)
+        sd_event_run(fixture.event, 1000000);
+    assert_true(fixture.ended[1] > 0);
+    assert_int_equal(fixture.ended[0], 0);
+    assert_false(is_shut_down(1));
+}
+
 /* Octets that were not read yet are not the end. */
 static void test_not_ended(void **state)
 {
@@ -145,6 +162,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_deadlines, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_ended, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_stream_ended, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_not_ended, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_removed, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
