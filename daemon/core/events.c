@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "util/clock.h"
 
@@ -101,19 +100,6 @@ void events_free(struct events *events)
     free(events);
 }
 
-/* Between two looks at the other clock, so that it matters least when something comes in between. */
-static uint64_t realtime_at(uint64_t monotonic_ns)
-{
-    uint64_t before = clock_now_ns(), after;
-    struct timespec now;
-    uint64_t realtime_ns;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    after = clock_now_ns();
-    realtime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    return realtime_ns - (before + (after - before) / 2) + monotonic_ns;
-}
-
 void events_add(struct events *events, const struct event *event)
 {
     struct event *place = &events->ring[events->next % events->capacity];
@@ -126,7 +112,7 @@ void events_add(struct events *events, const struct event *event)
     if (place->monotonic_ns == 0)
         place->monotonic_ns = clock_now_ns();
     if (place->realtime_ns == 0)
-        place->realtime_ns = realtime_at(place->monotonic_ns);
+        place->realtime_ns = clock_realtime_at(place->monotonic_ns);
     sd_event_source_set_enabled(events->tell, SD_EVENT_ONESHOT);
 }
 

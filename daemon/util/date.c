@@ -44,6 +44,14 @@ const char *date_format_us(uint64_t us, char text[DATE_SIZE])
     return format(us / 1000000, fraction, text);
 }
 
+const char *date_format_ns(uint64_t ns, char text[DATE_SIZE])
+{
+    char fraction[16];
+
+    snprintf(fraction, sizeof(fraction), ".%09u", (unsigned)(ns % 1000000000));
+    return format(ns / 1000000000, fraction, text);
+}
+
 /* Reads exactly so many digits and the character after them. */
 static bool take(const char **text, unsigned digits, char after, int *ret_value)
 {

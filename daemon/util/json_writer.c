@@ -3,6 +3,7 @@
 #include "util/json_writer.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "util/utf8.h"
@@ -121,6 +122,18 @@ void json_put_count(struct json_writer *writer, const char *key, uint64_t value)
     } while (value);
     begin_value(writer, key);
     buffer_append(writer->buffer, start, (size_t)(text + sizeof(text) - start));
+}
+
+/* By hand: printf() has the point of the locale. */
+void json_put_tenths(struct json_writer *writer, const char *key, double value)
+{
+    uint64_t tenths;
+
+    if (!(value > 0)) /* not a number neither */
+        value = 0;
+    tenths = value < 1e15 ? (uint64_t)(value * 10 + 0.5) : UINT64_C(10000000000000000);
+    begin_value(writer, key);
+    buffer_append_format(writer->buffer, "%" PRIu64 ".%u", tenths / 10, (unsigned)(tenths % 10));
 }
 
 /* Writes "0x…" with at least `least` digits. */

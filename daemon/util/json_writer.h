@@ -33,6 +33,9 @@ void json_put_bool(struct json_writer *writer, const char *key, bool value);
 /* A JSON number: only for counts that stay below 2^53. */
 void json_put_count(struct json_writer *writer, const char *key, uint64_t value);
 
+/* A JSON number that is not negative, with one digit after the point. */
+void json_put_tenths(struct json_writer *writer, const char *key, double value);
+
 /* A register value: a string of hex digits padded to the width, "0x010000ed" for 32 bits. */
 void json_put_value(struct json_writer *writer, const char *key, uint64_t value, unsigned width_bits);
 

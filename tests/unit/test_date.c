@@ -21,6 +21,9 @@ static void test_format(void **state)
     assert_string_equal(date_format(UINT64_C(253402300799), text), "9999-12-31T23:59:59Z");
     assert_string_equal(date_format(UINT64_MAX, text), "9999-12-31T23:59:59Z");
     assert_string_equal(date_format_us(1709210096 * SECOND + 7, text), "2024-02-29T12:34:56.000007Z");
+    assert_string_equal(
+            date_format_ns(1709210096 * SECOND * 1000 + 123456789, text), "2024-02-29T12:34:56.123456789Z");
+    assert_string_equal(date_format_ns(7, text), "1970-01-01T00:00:00.000000007Z");
 }
 
 static void test_parse(void **state)

@@ -3,6 +3,8 @@
  * it. */
 #include "test.h"
 
+#include <math.h>
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +121,24 @@ static void test_numbers(void **state)
     }
 }
 
+static void test_tenths(void **state)
+{
+    static const struct {
+        double value;
+        const char *written;
+    } values[] = {{0, "0.0"}, {3.5, "3.5"}, {0.04, "0.0"}, {0.05, "0.1"}, {9.96, "10.0"}, {-1, "0.0"},
+            {1234567.8, "1234567.8"}, {NAN, "0.0"}, {INFINITY, "1000000000000000.0"}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(values); i++) {
+        _cleanup_buffer_ struct buffer buffer = {0};
+        struct json_writer writer = json_writer(&buffer);
+
+        json_put_tenths(&writer, NULL, values[i].value);
+        check_text(&buffer, values[i].written);
+    }
+}
+
 /* Octets of any kind; most sequences are not valid UTF-8. */
 static void random_octets(uint32_t *seed, char *text, size_t limit)
 {
@@ -228,6 +248,7 @@ static void test_any_octets_parse(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_tenths),
             cmocka_unit_test(test_structure),
             cmocka_unit_test(test_strings),
             cmocka_unit_test(test_numbers),
