@@ -5,6 +5,7 @@
 #include "http/sender.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "util/clock.h"
 
@@ -14,6 +15,9 @@ enum {
     /* For one piece, to be taken as a whole. The system's own buffers are in between, so a client that takes
      * anything at all takes that much. */
     STALLED_US = 30 * 1000000,
+
+    /* That the system keeps for a client that does not read: by itself it would be megabytes for each. */
+    SOCKET_BYTES = 128 * 1024,
 };
 
 struct sender {
@@ -53,6 +57,7 @@ struct sender *sender_new(struct MHD_Connection *http, struct reaper_entry *entr
     sender->entry = entry;
     sender->resumed = resumed;
     sender->owner = owner;
+    setsockopt(entry->fd, SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_BYTES}, sizeof(int));
     stream->owner = sender;
     stream->readable = handle_readable;
     return sender;
