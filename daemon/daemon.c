@@ -11,10 +11,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "api/event_text.h"
 #include "backends/bus_guard.h"
 #include "core/daemon.h"
 #include "core/events.h"
 #include "core/interrupts.h"
+#include "core/streams.h"
 #include "hotplug.h"
 #include "http/listen.h"
 #include "http/server.h"
@@ -33,6 +35,9 @@ enum {
     DRAIN_US = 3000000,
     STUCK_US = 3000000,
 
+    /* Those who listen to events get the last ones within this time, or do without. */
+    STREAMS_US = 500000,
+
     /* What a thread that has nothing to do needs to notice that it is to end, on a busy machine. */
     WAKE_MS = 1000,
 };
@@ -45,6 +50,7 @@ struct run {
     struct stores stores;
     char *listening[LISTENING_LIMIT + 1];
     size_t listening_count;
+    bool parting;  /* streams get their last events */
     bool refusing; /* the first time is over */
     bool stuck;    /* a worker does not end */
 };
@@ -104,7 +110,8 @@ static int cancel_device(struct run *run, struct device *device)
 
 static bool is_idle(const struct run *run)
 {
-    return server_active(run->server) == 0 && stores_pending(&run->stores) == 0;
+    return server_active(run->server) == 0 && stores_pending(&run->stores) == 0 &&
+           (!run->parting || streams_count(run->daemon.streams) == 0);
 }
 
 static int handle_drain_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -122,6 +129,17 @@ static int handle_drain_timer(sd_event_source *source, uint64_t usec, void *user
     server_cut(run->server);
     sd_event_source_set_time(source, usec + STUCK_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* The round of the loop that it ends looks again whether all is done. */
+static int handle_parting_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct run *run = userdata;
+
+    (void)source;
+    (void)usec;
+    run->parting = false;
+    return 0;
 }
 
 /* Runs after every round of the loop while it drains. */
@@ -149,6 +167,9 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
     sd_notify(false, "STOPPING=1");
     server_quiesce(run->server);
     stores_quiesce(&run->stores);
+    streams_drain(run->daemon.streams);
+    run->parting = sd_event_add_time(event, NULL, CLOCK_MONOTONIC, clock_now_us() + STREAMS_US, 0,
+                           handle_parting_timer, run) >= 0;
     if (is_idle(run))
         return sd_event_exit(event, 0);
     r = sd_event_add_time(
@@ -215,6 +236,11 @@ static int start_events(struct run *run, struct error *error)
     if (r < 0)
         return error_set(error, r, "memory for %llu events: %s", (unsigned long long)daemon->limits.events,
                 strerror(-r));
+    r = event_texts_new(daemon, &daemon->event_texts);
+    if (r >= 0)
+        r = streams_new(daemon, &daemon->streams);
+    if (r < 0)
+        return error_set(error, r, "streams of events: %s", strerror(-r));
     events_add(daemon->events, &(struct event){.kind = EVENT_DAEMON, .on = true});
     return 0;
 }
@@ -348,6 +374,8 @@ static void take_down(struct run *run)
         _exit(EXIT_FAILURE);
     }
     server_free(run->server);
+    streams_free(run->daemon.streams);
+    event_texts_free(run->daemon.event_texts);
     hotplug_free(run->hotplug);
     stores_close(&run->stores);
     interrupts_free(run->daemon.interrupts);

@@ -12,6 +12,15 @@ void status_get_health(struct call *call);
 void devices_list(struct call *call);
 void devices_get(struct call *call);
 
+/* events.c */
+void events_get_stream(struct call *call);
+
+/* interrupts.c */
+void interrupts_list(struct call *call);
+void interrupts_get(struct call *call);
+void interrupts_post_mask(struct call *call);
+void interrupts_post_unmask(struct call *call);
+
 /* bind.c */
 void bind_post(struct call *call);
 void bind_post_unbind(struct call *call);

@@ -96,6 +96,19 @@ int admission_ask_device(struct daemon *daemon, const struct principal *principa
     return *ret_blocking && !force ? refuse_reserved(blocked, *ret_blocking, error) : 0;
 }
 
+int admission_ask_region(struct daemon *daemon, const struct principal *principal,
+        const struct region *region, const struct reservation **ret_blocking, struct error *error)
+{
+    struct access_decision decision;
+
+    *ret_blocking = NULL;
+    if (!access_may_range(daemon->access, daemon->inventory, principal, PERMISSION_WRITE, region, 0,
+                last_of(region), &decision))
+        return access_refuse(principal, PERMISSION_WRITE, region, &decision, error);
+    *ret_blocking = reservations_blocking(daemon->reservations, principal, region, 0, last_of(region));
+    return *ret_blocking ? refuse_reserved(region, *ret_blocking, error) : 0;
+}
+
 int admission_start(struct daemon *daemon, struct operation *operation,
         const struct reservation **ret_blocking, struct error *error)
 {

@@ -18,6 +18,10 @@ int admission_ask_device(struct daemon *daemon, const struct principal *principa
         const struct device *device, bool force, const struct reservation **ret_blocking,
         struct error *error);
 
+/* Asks for writing whatever one likes to all of a region. Returns as above. */
+int admission_ask_region(struct daemon *daemon, const struct principal *principal,
+        const struct region *region, const struct reservation **ret_blocking, struct error *error);
+
 /* Asks, and starts the operation: it counts as under way until admission_end(), which its owner calls from
  * completed(). Returns what admission_ask() and operation_start() do; on failure nothing is to be ended. */
 int admission_start(struct daemon *daemon, struct operation *operation,

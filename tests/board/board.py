@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A daemon to test, and clients for it: over a Unix socket, TCP or TLS, through http.client or octet by octet."""
 
+import collections
 import contextlib
 import fcntl
 import http.client
@@ -297,6 +298,119 @@ def take_answer(data, head_only=False):
     if len(rest) < size:
         return None, data
     return Answer(status, headers, rest[:size]), rest[size:]
+
+
+class Event(collections.namedtuple("Event", "id kind data")):
+    """One of a stream, its data as a dict."""
+
+    @property
+    def sequence(self):
+        return int(self.id.rpartition("-")[2])
+
+
+class Subscription:
+    """A stream of events (GET /v1/events) as it comes in. Its own connection, so that it can be left alone."""
+
+    def __init__(self, place, path="/v1/events", headers=None, timeout=ANSWER_S, **arguments):
+        self.connection = place.connect(timeout)
+        self.received, self.text, self.over, self.closed = b"", b"", False, False
+        lines = [f"GET {path}{query(arguments)} HTTP/1.1", f"Host: {place.host}",
+                 *(f"{name}: {value}" for name, value in (headers or {}).items()), "", ""]
+        self.connection.sendall("\r\n".join(lines).encode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.connection.close()
+
+    def receive(self):
+        try:
+            piece = self.connection.recv(65536)
+        except ConnectionError:
+            piece = b""
+        self.closed = self.closed or not piece
+        self.received += piece
+
+    def begin(self):
+        """Takes the head and what comes with every stream; returns the position that it goes on from."""
+        self.take_head()
+        assert self.block() == ["retry: 1000"]
+        (line,) = self.block()
+        assert re.fullmatch(r": devreg [0-9a-f]{16}-\d+", line), line
+        return line.rpartition(" ")[2]
+
+    def take_head(self):
+        while b"\r\n\r\n" not in self.received:
+            assert not self.closed, self.received
+            self.receive()
+        head, _, self.received = self.received.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        assert lines[0] == "HTTP/1.1 200 OK", (lines, self.received)
+        assert headers["content-type"] == "text/event-stream" and headers["cache-control"] == "no-store", headers
+        assert headers["transfer-encoding"] == "chunked", headers
+
+    def take_chunk(self):
+        """Moves one chunk to the text, when it is there."""
+        size, found, rest = self.received.partition(b"\r\n")
+        if not found or len(rest) < int(size, 16) + 2:
+            return False
+        length = int(size, 16)
+        assert rest[length:length + 2] == b"\r\n", rest
+        self.text += rest[:length]
+        self.received = rest[length + 2:]
+        self.over = length == 0
+        return True
+
+    def block(self):
+        """The lines of the next one; None at the end of the stream."""
+        while b"\n\n" not in self.text:
+            if self.over:
+                assert not self.text, self.text
+                return None
+            if not self.take_chunk():
+                if self.closed:         # it was cut, maybe in the middle
+                    return None
+                self.receive()
+        block, _, self.text = self.text.partition(b"\n\n")
+        return block.decode().split("\n")
+
+    def next(self):
+        """The next event or, as text, comment; None at the end."""
+        lines = self.block()
+        if lines is None:
+            return None
+        if lines[0].startswith(": "):
+            assert len(lines) == 1, lines
+            return lines[0].removeprefix(": ")
+        fields = dict(line.split(": ", 1) for line in lines)
+        assert list(fields) == ["id", "event", "data"] and len(lines) == 3, lines
+        return Event(fields["id"], fields["event"], json.loads(fields["data"]))
+
+    def event(self, kind=None):
+        """The next event; None at the end."""
+        while isinstance(item := self.next(), str):
+            pass
+        assert item is None or kind is None or item.kind == kind, item
+        return item
+
+    def events(self, count):
+        return [self.event() for _ in range(count)]
+
+    def comment(self):
+        """The next comment, which no event comes before."""
+        item = self.next()
+        assert isinstance(item, str), item
+        return item
+
+    def refused(self):
+        """The answer instead of a stream."""
+        (answer,), _, _ = receive_answers(self.connection, 1)
+        return answer
 
 
 def exchange(place, octets, timeout=ANSWER_S, half_close=False, count=None):

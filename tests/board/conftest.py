@@ -58,7 +58,7 @@ def configuration(workspace):
     """A region of every kind."""
     return {"devices": [
         board.sim("edu", "edu", trace=str(workspace / "edu.trace"), widths=[32, 64]),
-        board.sim("odd", "odd", trace=str(workspace / "odd.trace")),
+        {**board.sim("odd", "odd", trace=str(workspace / "odd.trace")), "interrupts": [{}]},
         board.sim("ram", "ram", size=RAM_SIZE),
         board.sim("ram", "traced", trace=str(workspace / "traced.trace"), size="0x1000"),
         board.sim("ram", "big", size=0x10000, endianness="big"),

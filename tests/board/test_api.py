@@ -45,7 +45,8 @@ def routes(client):
 
 
 def concrete(path):
-    return path.replace("{device}", "ram").replace("{region}", "ram").replace("{register}", "0x0").replace("{token}", "t")
+    return path.replace("{device}", "ram").replace("{region}", "ram").replace("{register}", "0x0").replace("{token}", "t") \
+        .replace("{source}", "odd")
 
 
 def test_healthz(client):
@@ -64,9 +65,12 @@ def test_every_route_of_the_listing_answers(client):
         ("POST", "/v1/devices/ram/unbind"): {"body": {"force": True}},
         ("POST", "/v1/reservations"): {"body": {"region": "ram", "offset": "0x0", "length": "0x4"}},
         ("GET", "/v1/access/explain"): {"query": "?principal=anonymous&region=ram"},
+        ("POST", "/v1/interrupts/odd/mask"): {"body": {}},
+        ("POST", "/v1/interrupts/odd/unmask"): {"body": {}},
+        ("GET", "/v1/events"): {"query": "?since=0&count=1"},
     }
     listed = routes(client)
-    assert len(listed) == 25
+    assert len(listed) == 30
     taken = None
     for route in listed:
         path = concrete(route["path"]).replace("{id}", str(taken))
@@ -78,12 +82,13 @@ def test_every_route_of_the_listing_answers(client):
             answer.problem(503, "unavailable")  # a machine without a journal
         elif route["permission"] == "admin" and path.startswith("/v1/devices/"):
             assert "ram is simulated" in answer.problem(422, "not-allowed")["detail"]
-        elif route["method"] == "POST":
+        elif route["method"] == "POST" and "/interrupts/" not in path:
             assert answer.status == 201, answer
             taken = answer.json.get("id", taken)
         else:
             answer.ok()
-        assert route["summary"] and route["permission"] in ("none", "list", "read", "write", "reserve", "admin")
+        assert route["summary"] and route["permission"] in ("none", "list", "read", "write", "interrupt", "reserve",
+                                                            "admin")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND",

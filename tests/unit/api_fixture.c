@@ -8,7 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/event_text.h"
 #include "backends/bus_guard.h"
+#include "core/events.h"
+#include "core/interrupts.h"
+#include "core/streams.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -61,6 +65,11 @@ void api_open(struct api_fixture *fixture, bool with_ram_file)
             0);
     test_that(inventory_new(fixture->devices, API_DEVICES, &fixture->daemon.inventory, &error) == 0, "%s",
             error.message);
+    assert_int_equal(events_new(fixture->daemon.event, API_EVENTS, &fixture->daemon.events), 0);
+    assert_int_equal(event_texts_new(&fixture->daemon, &fixture->daemon.event_texts), 0);
+    assert_int_equal(streams_new(&fixture->daemon, &fixture->daemon.streams), 0);
+    test_that(
+            interrupts_new(&fixture->daemon, &fixture->daemon.interrupts, &error) == 0, "%s", error.message);
     /* As at the start of the daemon: what is not there then is absent. */
     for (size_t i = 0; i < API_DEVICES; i++)
         dispatch_settle(fixture->daemon.dispatch, &fixture->daemon.inventory->devices[i]);
@@ -81,8 +90,13 @@ void api_close(struct api_fixture *fixture)
         assert_true(dispatch_stop(&inventory->devices[i], 60000));
     test_that(fixture->daemon.data_bytes_in_use == 0, "%llu octets of the budget were not given back",
             (unsigned long long)fixture->daemon.data_bytes_in_use);
+    assert_int_equal(streams_count(fixture->daemon.streams), 0);
+    streams_free(fixture->daemon.streams);
+    event_texts_free(fixture->daemon.event_texts);
+    interrupts_free(fixture->daemon.interrupts);
     dispatch_free(fixture->daemon.dispatch);
     inventory_free(inventory);
+    events_free(fixture->daemon.events);
     sd_event_unref(fixture->daemon.event);
     test_directory_remove(fixture->directory);
     forget_answer();

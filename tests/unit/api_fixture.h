@@ -11,6 +11,7 @@
 enum {
     API_DEVICES = 3,
     API_RAM_SIZE = 8192,
+    API_EVENTS = 16, /* that are kept */
 };
 
 struct api_fixture {

@@ -78,9 +78,11 @@ static void test_all_there(void **state)
             "GET /v1/regions/{region}", "GET /v1/regions/{region}/registers/{register}",
             "PUT /v1/regions/{region}/registers/{register}",
             "PATCH /v1/regions/{region}/registers/{register}", "GET /v1/regions/{region}/data",
-            "PUT /v1/regions/{region}/data", "GET /v1/tokens", "POST /v1/tokens",
-            "DELETE /v1/tokens/{token}", "GET /v1/audit", "GET /v1/reservations", "POST /v1/reservations",
-            "GET /v1/reservations/{id}", "PUT /v1/reservations/{id}", "DELETE /v1/reservations/{id}"};
+            "PUT /v1/regions/{region}/data", "GET /v1/interrupts", "GET /v1/interrupts/{source}",
+            "POST /v1/interrupts/{source}/mask", "POST /v1/interrupts/{source}/unmask", "GET /v1/events",
+            "GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/{token}", "GET /v1/audit",
+            "GET /v1/reservations", "POST /v1/reservations", "GET /v1/reservations/{id}",
+            "PUT /v1/reservations/{id}", "DELETE /v1/reservations/{id}"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
