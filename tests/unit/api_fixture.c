@@ -25,6 +25,9 @@ static struct access_rule allow_all = {
 /* Until a test has other rules, everybody may do everything. */
 static const struct access_rules allow_all_rules = {&allow_all, 1};
 
+/* One that is not acknowledged; nothing raises it unless a test does. */
+static struct interrupt_description odd_interrupt = {.name = (char *)"odd"};
+
 static void ignore_presence(struct device *device, void *context)
 {
     (void)device;
@@ -52,6 +55,8 @@ void api_open(struct api_fixture *fixture, bool with_ram_file)
                 .regions = &fixture->regions[i],
                 .region_count = 1};
     }
+    fixture->devices[1].interrupts = &odd_interrupt;
+    fixture->devices[1].interrupt_count = 1;
     fixture->devices[2].path = fixture->ram_path;
     fixture->devices[2].keys |= KEY_PATH;
     fixture->regions[2].size = API_RAM_SIZE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A daemon without transport: the simulated boards `edu`, `odd` and `ram` (whose file a test can keep away),
+/* A daemon without transport: the simulated boards `edu`, `odd`, which has a source of interrupts, and `ram`
+ * (whose file a test can keep away),
  * and requests to the handlers that the table of routes names. */
 #pragma once
 

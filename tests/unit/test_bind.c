@@ -102,7 +102,6 @@ static int tear_down(void **state)
         principal_unref(&daemon->accounts, fixture.principals[i]);
     audit_free(take_ptr(daemon->audit), 0);
     close(fixture.journal);
-    events_free(daemon->events);
     api_close(&fixture.api);
     machine_close();
     sem_destroy(&fixture.entered);
@@ -240,7 +239,6 @@ static void test_events(void **state)
     struct daemon *daemon = &fixture.api.daemon;
 
     (void)state;
-    assert_int_equal(events_new(daemon->event, 16, &daemon->events), 0);
     expect(BIND, "edu", "{}", 200, "\"changed\":true");
     expect(BIND, "edu", "{}", 200, "\"changed\":false");
     expect(BIND, "edu", "{\"driver\": \"nosuch\"}", 409, "nosuch");

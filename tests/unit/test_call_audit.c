@@ -171,12 +171,29 @@ static void test_values(void **state)
     expect_record(" 64 bits, 0x0706050403020100,0x0f0e0d0c0b0a0908: ok");
 }
 
+/* Who keeps a device from interrupting is told to whoever asks later why it was silent. */
+static void test_masked_interrupts(void **state)
+{
+    static const char mask[] = "/v1/interrupts/{source}/mask", unmask[] = "/v1/interrupts/{source}/unmask";
+
+    (void)state;
+    api_expect(&api, "POST", mask, "nothing", "", "{}", 404, "nothing");
+    api_expect(&api, "POST", mask, "odd", "", "{\"x\": 1}", 400, "x");
+    api_expect(&api, "POST", mask, "odd", "", "{}", 200, "\"state\":\"masked\"");
+    expect_record("anonymous interrupt.mask odd: ok");
+    api_expect(&api, "POST", unmask, "odd", "", "{}", 200, "\"state\":\"on\"");
+    expect_record("anonymous interrupt.unmask odd: ok");
+    api_expect(&api, "GET", "/v1/interrupts", "", "", NULL, 200, "\"name\":\"odd\"");
+    assert_true(recv(journal, &(char){0}, 1, MSG_DONTWAIT) < 0); /* no more than that */
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
             TEST(test_no_room_for_a_change),
             TEST(test_no_room_for_a_read),
+            TEST(test_masked_interrupts),
             TEST(test_failures),
             TEST(test_failures_leave_room),
             TEST(test_values),
