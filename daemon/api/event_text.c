@@ -6,17 +6,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "core/interrupts.h"
 #include "util/date.h"
 #include "util/json_writer.h"
-#include "util/number.h"
 
-enum {
-    TEXTS = 1024,
-    IDENTITY_DIGITS = 16,
-};
+enum { TEXTS = 1024 };
 
 static const uint64_t LARGEST_COUNT = UINT64_C(1) << 53; /* that JSON's numbers are exact for */
 
@@ -27,29 +22,6 @@ struct event_texts {
         struct buffer text;
     } table[TEXTS];
 };
-
-const char *event_id_format(const struct daemon *daemon, uint64_t sequence, char id[EVENT_ID_SIZE])
-{
-    snprintf(id, EVENT_ID_SIZE, "%016" PRIx64 "-%" PRIu64, daemon->identity, sequence);
-    return id;
-}
-
-int event_id_parse(const char *text, uint64_t *ret_identity, uint64_t *ret_sequence)
-{
-    const char *sequence = text + IDENTITY_DIGITS + 1;
-    char identity[2 + IDENTITY_DIGITS + 1] = "0x";
-    uint64_t number;
-
-    if (strspn(text, "0123456789abcdef") != IDENTITY_DIGITS || text[IDENTITY_DIGITS] != '-')
-        return -EINVAL;
-    if (sequence[0] == 0 || sequence[strspn(sequence, "0123456789")] || (sequence[0] == '0' && sequence[1]))
-        return -EINVAL;
-    memcpy(identity + 2, text, IDENTITY_DIGITS);
-    if (number_parse(sequence, &number) < 0)
-        return -EINVAL;
-    *ret_sequence = number;
-    return number_parse(identity, ret_identity);
-}
 
 static void put_count(struct json_writer *writer, const char *key, uint64_t count)
 {

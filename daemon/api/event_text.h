@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Events as the API writes them: their ids, and themselves as text/event-stream has them (the HTML standard,
- * 9.2). An event is written once, however many wait for it. */
+/* Events as the API writes them, as text/event-stream has them (the HTML standard, 9.2). An event is written
+ * once, however many wait for it. */
 #pragma once
 
-#include "core/daemon.h"
+#include "api/event_id.h"
 #include "core/events.h"
 #include "util/buffer.h"
-
-enum { EVENT_ID_SIZE = 40 };
-
-/* "4fa1000000000000-123": which start of the daemon, and which event. Returns id. */
-const char *event_id_format(const struct daemon *daemon, uint64_t sequence, char id[EVENT_ID_SIZE]);
-
-/* Reads exactly that. Returns 0 or -EINVAL. */
-int event_id_parse(const char *text, uint64_t *ret_identity, uint64_t *ret_sequence);
 
 void event_text_write(struct buffer *text, const struct daemon *daemon, const struct event *event);
 

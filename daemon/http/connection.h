@@ -14,7 +14,7 @@
 /* Above the limit so many are let in, to be told that they are too many; the next are closed at once. */
 enum { CONNECTIONS_SPARE = 32 };
 
-/* The id of an event is shorter (api/event_text.h); of what is longer the rest does not matter. */
+/* The id of an event is shorter (api/event_id.h); of what is longer the rest does not matter. */
 enum { CONNECTION_EVENT_SIZE = 64 };
 
 /* All connections of all sockets. */

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* api/event_text.c: ids as they are read and written, every kind of event to the octet, and the table of
+/* api/event_text.c: every kind of event to the octet, and the table of
  * texts. */
 #include "test.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "api/event_text.h"
 #include "core/interrupts.h"
@@ -25,42 +22,6 @@ static struct interrupt_description acknowledged = {.name = (char *)"card-3",
 static struct interrupt_description plain = {.name = (char *)"plain"};
 static struct interrupt_source source = {.description = &acknowledged, .device = &device};
 static struct interrupt_source plain_source = {.description = &plain, .device = &device};
-
-static void test_ids(void **state)
-{
-    uint64_t identity, sequence;
-    char id[EVENT_ID_SIZE];
-
-    (void)state;
-    assert_string_equal(event_id_format(&daemon_here, 7, id), "00000000000000ff-7");
-    assert_int_equal(event_id_parse(id, &identity, &sequence), 0);
-    assert_true(identity == 0xff && sequence == 7);
-    assert_int_equal(event_id_parse("fedcba9876543210-0", &identity, &sequence), 0);
-    assert_true(identity == 0xfedcba9876543210 && sequence == 0);
-
-    daemon_here.identity = UINT64_MAX;
-    event_id_format(&daemon_here, UINT64_MAX, id);
-    daemon_here.identity = 0xff;
-    assert_int_equal(event_id_parse(id, &identity, &sequence), 0);
-    assert_true(identity == UINT64_MAX && sequence == UINT64_MAX);
-}
-
-static void test_malformed_ids(void **state)
-{
-    static const char *const malformed[] = {"", "0", "-", "7", "ff-7", "00000000000000ff",
-            "00000000000000ff-", "00000000000000ff7", "000000000000000ff-7", "0000000000000ff-7",
-            "00000000000000FF-7", "00000000000000ff-07", "00000000000000ff--7", "00000000000000ff-+7",
-            "00000000000000ff- 7", " 00000000000000ff-7", "00000000000000ff-7 ", "00000000000000ff-7\n",
-            "00000000000000ff-0x7", "00000000000000ff-18446744073709551616", "0x000000000000ff-7",
-            "00000000000000fg-7", "00000000000000ff-99999999999999999999999999999999999999999999"};
-    uint64_t identity = 1, sequence = 2;
-
-    (void)state;
-    for (size_t i = 0; i < ELEMENTS(malformed); i++)
-        test_that(event_id_parse(malformed[i], &identity, &sequence) == -EINVAL, "'%s' was taken",
-                malformed[i]);
-    assert_true(identity == 1 && sequence == 2);
-}
 
 static void expect(const struct event *event, const char *wanted)
 {
@@ -187,8 +148,6 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_ids),
-            cmocka_unit_test(test_malformed_ids),
             cmocka_unit_test(test_interrupt),
             cmocka_unit_test(test_other_kinds),
             cmocka_unit_test(test_lost),
