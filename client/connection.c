@@ -192,6 +192,34 @@ int connection_get_octets(struct connection *connection, const char *path, size_
     return 0;
 }
 
+/* 408 and 429 are about the moment, what servers say of themselves too. */
+static bool is_final(unsigned status)
+{
+    return status >= 200 && status < 500 && status != 408 && status != 429;
+}
+
+int connection_follow(struct connection *connection, const char *path, const char *last_event_id,
+        const struct http_stream *stream, bool *ret_final, struct failure *failure)
+{
+    struct http_request request = {.method = "GET",
+            .path = path,
+            .last_event_id = last_event_id,
+            .stream = stream,
+            .answer_limit = JSON_ANSWER_LIMIT};
+    _cleanup_http_answer_ struct http_answer answer = {0};
+    bool followed;
+    int r;
+
+    r = exchange(connection, &request, &answer, failure);
+    followed = answer.status == 200 && strcmp(answer.content_type, stream->content_type) == 0;
+    *ret_final = is_final(answer.status) && !followed;
+    if (r < 0 || followed)
+        return r;
+    return failure_set(failure, EXIT_CODE_OTHER, "%s answered with %s instead of %s: is it devregd?",
+            connection->host.text, *answer.content_type ? answer.content_type : "no Content-Type",
+            stream->content_type);
+}
+
 void path_append_segment(struct buffer *path, const char *segment)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";

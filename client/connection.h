@@ -11,6 +11,7 @@
 #include "util/buffer.h"
 
 struct http;
+struct http_stream;
 struct http_watch;
 struct options;
 
@@ -43,6 +44,12 @@ int connection_get_octets(struct connection *connection, const char *path, size_
         struct buffer *ret_octets, struct failure *failure);
 int connection_put_octets(struct connection *connection, const char *path, const void *octets, size_t size,
         json_t **ret_result, struct failure *failure);
+
+/* Follows what goes on for ever, from behind last_event_id on (NULL: the path says from where), with
+ * timeout_ms for connecting alone. Returns 0 when the daemon ended it, or -1 with the failure filled:
+ * *ret_final tells whether that is its last word, so that asking again is no use. */
+int connection_follow(struct connection *connection, const char *path, const char *last_event_id,
+        const struct http_stream *stream, bool *ret_final, struct failure *failure);
 
 /* Appends a name that may hold anything as one segment of a path. */
 void path_append_segment(struct buffer *path, const char *segment);

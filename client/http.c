@@ -11,6 +11,10 @@
 
 #include <curl/curl.h>
 
+#include "util/clock.h"
+
+enum { ATTEND_MS = 1000 };
+
 struct http {
     const struct host *host;         /* borrowed */
     const struct identity *identity; /* borrowed */
@@ -20,9 +24,12 @@ struct http {
 
 /* Where the answer goes while libcurl hands it over. */
 struct sink {
+    struct http *http;
     struct http_answer *answer;
+    const struct http_stream *stream; /* NULL: none is wanted */
     size_t limit;
     bool too_big;
+    int gave_up; /* what the stream returned */
 };
 
 void http_free(struct http *http)
@@ -53,11 +60,51 @@ int http_new(const struct host *host, const struct identity *identity, struct ht
     return 0;
 }
 
+static void set_content_type(struct http_answer *answer, const char *field)
+{
+    size_t length = strcspn(field, "; \t");
+
+    if (length >= sizeof(answer->content_type))
+        length = sizeof(answer->content_type) - 1;
+    for (size_t i = 0; i < length; i++)
+        answer->content_type[i] = (char)tolower((unsigned char)field[i]);
+    answer->content_type[length] = '\0';
+}
+
+/* What its head says. */
+static void take_head(struct http *http, struct http_answer *answer)
+{
+    const char *content_type = NULL;
+    curl_off_t retry_after = 0;
+    long status = 0;
+
+    curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(http->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after);
+    answer->status = (unsigned)status;
+    answer->retry_after_seconds = retry_after > 0 && retry_after < UINT32_MAX ? (unsigned)retry_after : 0;
+    set_content_type(answer, content_type ? content_type : "");
+}
+
+static bool is_stream(struct sink *sink)
+{
+    if (!sink->stream)
+        return false;
+    if (sink->answer->status == 0)
+        take_head(sink->http, sink->answer);
+    return sink->answer->status == 200 &&
+           strcmp(sink->answer->content_type, sink->stream->content_type) == 0;
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *context)
 {
     struct sink *sink = context;
     struct buffer *body = &sink->answer->body;
 
+    if (is_stream(sink)) {
+        sink->gave_up = sink->stream->take(sink->stream->context, data, size * count);
+        return sink->gave_up < 0 ? 0 : size * count;
+    }
     if (size * count > sink->limit - body->size) {
         sink->too_big = true;
         return 0;
@@ -95,7 +142,7 @@ static void set_options(struct http *http, const struct http_request *request, c
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, request->stream ? 0L : (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms);
     /* On a kept connection that turns out dead, libcurl sends the request again by itself: the register
      * would be touched twice. So each request gets its own connection. */
@@ -261,33 +308,34 @@ static int fail(const struct http *http, CURLcode code, const struct sink *sink,
     }
 }
 
-static void set_content_type(struct http_answer *answer, const char *field)
+/* How long to wait for anything else before the watch is attended to. */
+static int patience_ms(const struct http_watch *watch)
 {
-    size_t length = strcspn(field, "; \t");
+    uint64_t now_us = clock_boottime_us();
 
-    if (length >= sizeof(answer->content_type))
-        length = sizeof(answer->content_type) - 1;
-    for (size_t i = 0; i < length; i++)
-        answer->content_type[i] = (char)tolower((unsigned char)field[i]);
-    answer->content_type[length] = '\0';
+    if (watch->wake_us == 0 || watch->wake_us >= now_us + ATTEND_MS * UINT64_C(1000))
+        return ATTEND_MS;
+    return watch->wake_us > now_us ? (int)((watch->wake_us - now_us) / 1000) + 1 : 0;
 }
 
 /* One request on a handle of libcurl's that can wait for something else, too. */
 static int transfer(CURLM *multi, const struct http_watch *watch, CURLcode *ret_code)
 {
-    struct curl_waitfd extra = {.fd = watch->fd, .events = CURL_WAIT_POLLIN};
     const CURLMsg *message;
     int running = 1, queued = 0;
     int r;
 
     while (running) {
+        struct curl_waitfd extra = {.events = CURL_WAIT_POLLIN};
+
         if (curl_multi_perform(multi, &running) != CURLM_OK)
-            return 0;
-        if (running && curl_multi_poll(multi, &extra, 1, 1000, NULL) != CURLM_OK)
             return 0;
         r = running ? watch->attend(watch->context) : 0;
         if (r < 0)
             return r;
+        extra.fd = watch->fd;
+        if (running && curl_multi_poll(multi, &extra, watch->fd >= 0, patience_ms(watch), NULL) != CURLM_OK)
+            return 0;
     }
     message = curl_multi_info_read(multi, &queued);
     if (message && message->msg == CURLMSG_DONE)
@@ -313,10 +361,8 @@ static int transfer_watched(struct http *http, const struct http_watch *watch, C
 static int perform(struct http *http, const struct http_request *request, const char *url,
         struct curl_slist *fields, struct http_answer *answer, struct error *error)
 {
-    struct sink sink = {.answer = answer, .limit = request->answer_limit};
-    const char *content_type = NULL;
-    curl_off_t retry_after = 0;
-    long status = 0;
+    struct sink sink = {
+            .http = http, .answer = answer, .stream = request->stream, .limit = request->answer_limit};
     CURLcode code;
     int r = 0;
 
@@ -326,17 +372,12 @@ static int perform(struct http *http, const struct http_request *request, const 
         r = transfer_watched(http, request->watch, &code);
     else
         code = curl_easy_perform(http->easy);
+    take_head(http, answer);
+    if (sink.gave_up < 0)
+        r = sink.gave_up;
     if (r < 0)
         return error_set(error, r, "interrupted");
-    if (code != CURLE_OK)
-        return fail(http, code, &sink, error);
-    curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(http->easy, CURLINFO_CONTENT_TYPE, &content_type);
-    curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after);
-    answer->status = (unsigned)status;
-    answer->retry_after_seconds = retry_after > 0 && retry_after < UINT32_MAX ? (unsigned)retry_after : 0;
-    set_content_type(answer, content_type ? content_type : "");
-    return 0;
+    return code == CURLE_OK ? 0 : fail(http, code, &sink, error);
 }
 
 /* Adds "NAME: VALUE", unless there is no value. False out of memory: the list stays the caller's. */
@@ -363,8 +404,11 @@ static bool add_fields(
         struct curl_slist **fields, const struct http_request *request, const struct identity *identity)
 {
     const char *reservation = request->outside_reservation ? NULL : identity->reservation;
+    const char *wanted = request->stream ? request->stream->content_type : NULL;
 
-    return add_field(fields, "Expect:", "") && add_field(fields, "Content-Type: ", request->content_type) &&
+    return add_field(fields, "Expect:", "") && add_field(fields, "Accept: ", wanted) &&
+           add_field(fields, "Last-Event-ID: ", request->last_event_id) &&
+           add_field(fields, "Content-Type: ", request->content_type) &&
            add_field(fields, "Authorization: Bearer ", identity->token) &&
            add_field(fields, "Devreg-Reservation: ", reservation);
 }

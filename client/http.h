@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "host.h"
 #include "identity.h"
@@ -15,8 +16,16 @@ enum { HTTP_CONTENT_TYPE_SIZE = 64 };
 
 /* What has to be looked after while a request is under way. */
 struct http_watch {
-    int fd;                       /* attended to when it is readable, and otherwise once a second */
+    int fd;           /* attended to when it is readable, and otherwise once a second; -1: only that */
+    uint64_t wake_us; /* CLOCK_BOOTTIME: earlier than in a second, when that is then; 0: no matter when */
     int (*attend)(void *context); /* 0: go on; negative: give the request up, with this error */
+    void *context;
+};
+
+/* An answer that is handed over as it comes, which may go on for ever. */
+struct http_stream {
+    const char *content_type; /* that it must have, and the status 200: others are bodies as usual */
+    int (*take)(void *context, const char *data, size_t size); /* as attend() of a watch */
     void *context;
 };
 
@@ -26,10 +35,12 @@ struct http_request {
     const char *content_type; /* of the body; NULL: there is none */
     const void *body;
     size_t body_size;
-    size_t answer_limit;            /* octets of the answer's body */
-    unsigned timeout_ms;            /* for everything, from connecting to the answer's last octet */
-    const struct http_watch *watch; /* NULL: nothing */
-    bool outside_reservation;       /* it does not count as part of DEVREG_RESERVATION */
+    size_t answer_limit;              /* octets of the answer's body */
+    unsigned timeout_ms;              /* for everything, from connecting to the answer's last octet */
+    const struct http_stream *stream; /* then timeout_ms is for connecting alone; NULL: a usual answer */
+    const char *last_event_id;        /* NULL: there is none */
+    const struct http_watch *watch;   /* NULL: nothing */
+    bool outside_reservation;         /* it does not count as part of DEVREG_RESERVATION */
 };
 
 struct http_answer {
@@ -52,9 +63,10 @@ int http_new(const struct host *host, const struct identity *identity, struct ht
         struct error *error);
 void http_free(struct http *http);
 
-/* Sends one request and waits for its answer. Returns 0, -ENOTCONN when there is nobody to talk to,
+/* Sends one request and waits for its answer. The answer's status is also set when it was cut, 0 when there
+ * was none. Returns 0, -ENOTCONN when there is nobody to talk to,
  * -ETIMEDOUT, -EPROTO when the answer is cut or no HTTP, -EACCES when the client's certificate is refused,
- * -EINVAL when a file of the identity is none, -EMSGSIZE, -ENOMEM, what the watch returned; all with a
- * message. */
+ * -EINVAL when a file of the identity is none, -EMSGSIZE, -ENOMEM, what the watch or the stream
+ * returned; all with a message. */
 int http_exchange(struct http *http, const struct http_request *request, struct http_answer *ret_answer,
         struct error *error);
