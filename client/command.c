@@ -30,6 +30,23 @@ execute(char *const *argv, pid_t parent, const struct signals *signals, void (*s
     _exit(written < 0 ? EXIT_CODE_OTHER : 127);
 }
 
+int command_export(const struct options *options, struct failure *failure)
+{
+    const struct {
+        const char *name;
+        const char *value;
+    } variables[] = {{"DEVREG_HOST", options->host}, {"DEVREG_CACERT", options->cacert},
+            {"DEVREG_CERT", options->cert}, {"DEVREG_KEY", options->key}};
+
+    for (size_t i = 0; i < ELEMENTS(variables); i++)
+        if (variables[i].value && setenv(variables[i].name, variables[i].value, 1) < 0)
+            return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", variables[i].name, strerror(errno));
+    /* Another pair's key would not fit. */
+    if (options->cert && !options->key)
+        unsetenv("DEVREG_KEY");
+    return 0;
+}
+
 int command_start(struct command *command, char *const *argv, const struct signals *signals,
         void (*sigpipe)(int), struct failure *failure)
 {

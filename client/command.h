@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command that runs while a reservation is held: a child in devregctl's own process group, so that it is
- * in the foreground of the terminal when devregctl is, also in a pipeline. */
+/* The command that runs while a reservation is held or interrupts are waited for: a child in devregctl's own
+ * process group, so that it is in the foreground of the terminal when devregctl is, also in a pipeline. */
 #pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "failure.h"
+#include "options.h"
 #include "signals.h"
 
 struct command {
@@ -21,6 +22,9 @@ struct command {
  * is what shells give: 127 when there is no such file, otherwise 126. */
 int command_start(struct command *command, char *const *argv, const struct signals *signals,
         void (*sigpipe)(int), struct failure *failure);
+
+/* Puts into the environment what makes the command's own devregctl talk to the same daemon. */
+int command_export(const struct options *options, struct failure *failure);
 
 /* Finds out what became of it; after SIGCHLD. */
 void command_look(struct command *command);

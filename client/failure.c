@@ -157,6 +157,20 @@ void failure_append(struct failure *failure, const char *format, ...)
         json_object_set_new(failure->problem, "detail", json_stringn(whole.data, whole.size));
 }
 
+void failure_move(struct failure *failure, struct failure *from)
+{
+    failure_done(failure);
+    *failure = *from;
+    *from = (struct failure){0};
+}
+
+const char *failure_detail(const struct failure *failure)
+{
+    const char *detail = json_string_value(json_object_get(failure->problem, "detail"));
+
+    return detail ? detail : "out of memory";
+}
+
 /* " LABEL: TEXT", when there is such a member. */
 static void write_member(FILE *stream, const char *label, const json_t *problem, const char *name)
 {
@@ -186,11 +200,10 @@ static void write_holder(FILE *stream, const json_t *problem)
 
 void failure_write_text(FILE *stream, const struct failure *failure)
 {
-    const char *detail = json_string_value(json_object_get(failure->problem, "detail"));
     char text[DURATION_TEXT];
 
     fputs("devregctl: ", stream);
-    text_write_safe(stream, detail ? detail : "out of memory");
+    text_write_safe(stream, failure_detail(failure));
     fputc('\n', stream);
     write_holder(stream, failure->problem);
     if (failure->retry_after_seconds > 0)

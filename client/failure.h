@@ -54,6 +54,12 @@ int failure_set_status(struct failure *failure, unsigned status, json_t *problem
 /* Puts a sentence after the detail: "DETAIL; SENTENCE". */
 void failure_append(struct failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Hands it over; what was there before is dropped. */
+void failure_move(struct failure *failure, struct failure *from);
+
+/* One sentence for people. */
+const char *failure_detail(const struct failure *failure);
+
 /* For people ("devregctl: DETAIL", and a line about who holds what was asked for, or when to try again), or
  * the problem document. */
 void failure_write_text(FILE *stream, const struct failure *failure);

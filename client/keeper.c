@@ -51,29 +51,6 @@ bool failure_is_passing(const struct failure *failure)
            failure->status == 429;
 }
 
-static const char *detail_of(const struct failure *failure)
-{
-    return member_text(failure->problem, "detail", "out of memory");
-}
-
-static void __attribute__((format(printf, 1, 2))) note(const char *format, ...)
-{
-    _cleanup_free_ char *text = NULL;
-    va_list arguments;
-    int r;
-
-    va_start(arguments, format);
-    r = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (r < 0) {
-        text = NULL;
-        return;
-    }
-    fputs("devregctl: note: ", stderr);
-    text_write_safe(stderr, text);
-    fputc('\n', stderr);
-}
-
 /* --- Signals --- */
 
 /* Ctrl-Z: the shell takes the terminal back when everything in the foreground has stopped. */
@@ -85,7 +62,7 @@ static void stop(struct keeper *keeper)
 
     keeper->stopping = false;
     if (isatty(STDERR_FILENO))
-        note("stopped: nothing renews the hold on %s now, which ends in %s", keeper->target,
+        output_note("stopped: nothing renews the hold on %s now, which ends in %s", keeper->target,
                 duration_format(left_us / SECOND_US, left));
     signals_obey(SIGTSTP);
 }
@@ -157,7 +134,7 @@ static void lose_late(struct keeper *keeper, const struct failure *why, struct f
 {
     _cleanup_free_ char *text = NULL;
 
-    if (asprintf(&text, "it expired while it could not be renewed: %s", detail_of(why)) < 0)
+    if (asprintf(&text, "it expired while it could not be renewed: %s", failure_detail(why)) < 0)
         text = NULL;
     lose(keeper, text ? text : "it expired", failure);
 }
@@ -197,7 +174,7 @@ static void renew(struct keeper *keeper, struct failure *failure)
         return;
     }
     if (!failure_is_passing(&problem)) {
-        lose(keeper, detail_of(&problem), failure);
+        lose(keeper, failure_detail(&problem), failure);
         return;
     }
     now_us = clock_boottime_us();
@@ -207,7 +184,8 @@ static void renew(struct keeper *keeper, struct failure *failure)
     }
     keeper->renew_us = now_us + RETRY_MS * 1000;
     if (!keeper->noted)
-        note("the hold on %s is not renewed yet: %s; trying on", keeper->target, detail_of(&problem));
+        output_note("the hold on %s is not renewed yet: %s; trying on", keeper->target,
+                failure_detail(&problem));
     keeper->noted = true;
 }
 
@@ -263,8 +241,8 @@ void reservation_drop(struct call *call, const char *id, const char *target)
 
     if (release(call, id, &failure) == 0 || failure.status == 404 || failure.status == 410)
         return;
-    note("%s (%s) could not be released, so it ends when its time is over: %s", target, id,
-            detail_of(&failure));
+    output_note("%s (%s) could not be released, so it ends when its time is over: %s", target, id,
+            failure_detail(&failure));
 }
 
 /* Whether the command, or somebody who may, ended it in the proper way. */
@@ -297,31 +275,19 @@ static int finish(struct keeper *keeper, struct failure *failure)
             return 0;
         return failure_set(failure, EXIT_CODE_CONFLICT,
                 "the hold on %s (%s) was lost before the command ended (with %d): %s", keeper->target,
-                keeper->id, keeper->command.exit_code, detail_of(&problem));
+                keeper->id, keeper->command.exit_code, failure_detail(&problem));
     }
-    note("%s (%s) could not be released, so it ends when its time is over: %s", keeper->target, keeper->id,
-            detail_of(&problem));
+    output_note("%s (%s) could not be released, so it ends when its time is over: %s", keeper->target,
+            keeper->id, failure_detail(&problem));
     return 0;
 }
 
 /* What the command needs to be part of the reservation, with the same daemon. */
 static int export(const struct keeper *keeper, struct failure *failure)
 {
-    const struct options *options = keeper->call->options;
-    const struct {
-        const char *name;
-        const char *value;
-    } variables[] = {{"DEVREG_RESERVATION", keeper->id}, {"DEVREG_HOST", options->host},
-            {"DEVREG_CACERT", options->cacert}, {"DEVREG_CERT", options->cert},
-            {"DEVREG_KEY", options->key}};
-
-    for (size_t i = 0; i < ELEMENTS(variables); i++)
-        if (variables[i].value && setenv(variables[i].name, variables[i].value, 1) < 0)
-            return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", variables[i].name, strerror(errno));
-    /* Another pair's key would not fit. */
-    if (options->cert && !options->key)
-        unsetenv("DEVREG_KEY");
-    return 0;
+    if (setenv("DEVREG_RESERVATION", keeper->id, 1) < 0)
+        return failure_set(failure, EXIT_CODE_OTHER, "DEVREG_RESERVATION: %s", strerror(errno));
+    return command_export(keeper->call->options, failure);
 }
 
 static int extend_signals(struct signals *signals, struct failure *failure)

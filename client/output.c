@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -261,6 +262,24 @@ void facts_write(FILE *stream, const json_t *object, unsigned indent, const char
         else
             write_plain(stream, name, value, indent);
     }
+}
+
+void output_note(const char *format, ...)
+{
+    _cleanup_free_ char *text = NULL;
+    va_list arguments;
+    int r;
+
+    va_start(arguments, format);
+    r = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (r < 0) {
+        text = NULL;
+        return;
+    }
+    fputs("devregctl: note: ", stderr);
+    text_write_safe(stderr, text);
+    fputc('\n', stderr);
 }
 
 int output_finish(FILE *stream, struct failure *failure)

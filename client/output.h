@@ -51,5 +51,8 @@ void member_words(struct buffer *buffer, const json_t *object, const char *name)
 /* What was written to a buffer with its NUL. */
 const char *buffer_text(const struct buffer *buffer);
 
+/* "devregctl: note: TEXT" on standard error. */
+void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Flushes. Returns 0, or -1 with the failure filled when not everything could be written. */
 int output_finish(FILE *stream, struct failure *failure);
