@@ -30,7 +30,7 @@ static int list_options(const char *name, struct failure *failure)
 
     if (!verb && *name)
         return failure_set(failure, EXIT_CODE_USAGE, "no verb %s", name);
-    options_write_list(stdout, OPTIONS_GLOBAL | (verb ? verb->options : 0));
+    options_write_list(stdout, verb ? verb_options(verb) : OPTIONS_GLOBAL);
     return 0;
 }
 
@@ -113,8 +113,8 @@ static int run_words(struct options *options, int count, char **words, void (*si
     r = split_command(&call, &count, words, failure);
     if (r < 0)
         return r;
-    r = options_parse(options, count, words, call.verb->options | OPTIONS_GLOBAL, true, call.verb->name,
-            &operands, failure);
+    r = options_parse(
+            options, count, words, verb_options(call.verb), true, call.verb->name, &operands, failure);
     if (r < 0)
         return r;
     if (write_information(options, call.verb))

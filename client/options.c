@@ -14,6 +14,8 @@
 enum {
     DEFAULT_TIMEOUT_MS = 30000,
     TIMEOUT_LIMIT_SECONDS = 86400,
+    DEFAULT_HEARTBEAT_SECONDS = 15,
+    HEARTBEAT_LIMIT_SECONDS = 300,
     USAGE_COLUMNS = 100,
     USAGE_INDENT = 8,
 };
@@ -38,9 +40,15 @@ static int take_timeout(struct options *options, const char *argument, struct er
 {
     char *end;
     double seconds = strtod(argument, &end);
+    uint64_t whole;
 
-    if (end == argument || *end || !isfinite(seconds) || seconds < 0.001 || seconds > TIMEOUT_LIMIT_SECONDS)
-        return error_set(error, -EINVAL, "\"%s\" is not a time in seconds, from 0.001 to %d", argument,
+    if (end == argument)
+        seconds = 0;
+    else if (strcmp(end, "s") != 0 && *end)
+        seconds = duration_parse(argument, &whole, NULL) == 0 ? (double)whole : 0;
+    if (!isfinite(seconds) || seconds < 0.001 || seconds > TIMEOUT_LIMIT_SECONDS)
+        return error_set(error, -EINVAL,
+                "\"%s\" is not a time in seconds, from 0.001 to %d; 5s, 2m and 1h are times, too", argument,
                 TIMEOUT_LIMIT_SECONDS);
     options->timeout_ms = (unsigned)(seconds * 1000);
     return 0;
@@ -62,6 +70,24 @@ static int take_count(struct options *options, const char *argument, struct erro
 {
     if (number_parse(argument, &options->count) < 0 || options->count == 0)
         return error_set(error, -EINVAL, "\"%s\" is not a count of registers, from 1 on", argument);
+    return 0;
+}
+
+static int take_events(struct options *options, const char *argument, struct error *error)
+{
+    if (number_parse(argument, &options->count) < 0 || options->count == 0)
+        return error_set(error, -EINVAL, "\"%s\" is not a number of interrupts, from 1 on", argument);
+    return 0;
+}
+
+static int take_heartbeat(struct options *options, const char *argument, struct error *error)
+{
+    uint64_t seconds;
+
+    if (number_parse(argument, &seconds) < 0 || seconds < 1 || seconds > HEARTBEAT_LIMIT_SECONDS)
+        return error_set(error, -EINVAL, "\"%s\" is not a number of seconds, from 1 to %d", argument,
+                HEARTBEAT_LIMIT_SECONDS);
+    options->heartbeat_seconds = (unsigned)seconds;
     return 0;
 }
 
@@ -169,6 +195,11 @@ static int take_regions(struct options *options, const char *argument, struct er
     return take_word(&options->regions, argument, error);
 }
 
+static int take_kind(struct options *options, const char *argument, struct error *error)
+{
+    return take_word(&options->kinds, argument, error);
+}
+
 static int take_safe(struct options *options, const char *argument, struct error *error)
 {
     return take_word(&options->safes, argument, error);
@@ -218,6 +249,16 @@ static const struct option_row rows[] = {
         {OPTION_JSON, 0, "json", NULL, "print the result (and errors, on standard error) as JSON", NULL},
         {OPTION_TIMEOUT, 0, "timeout", "SECONDS", "wait at most this long for an answer (default: 30)",
                 take_timeout},
+        {OPTION_PATIENCE, 0, "timeout", "TIME", "give up when nothing came for so long, as 5s or 0.5",
+                take_timeout},
+        {OPTION_EVENTS, 0, "count", "N", "end after N interrupts", take_events},
+        {OPTION_POSITION, 0, "since", "ID", "from behind this event on; 0: from the oldest that is kept",
+                take_since},
+        {OPTION_KINDS, 0, "kind", "KIND",
+                "interrupt, mask, storm, device, driver or daemon (may be repeated)", take_kind},
+        {OPTION_HEARTBEAT, 0, "heartbeat", "SECONDS",
+                "how often the daemon says that it is there (default: 15)", take_heartbeat},
+        {OPTION_NO_RECONNECT, 0, "no-reconnect", NULL, "end when the connection is lost", NULL},
         {OPTION_WIDTH, 0, "width", "BITS", "access width: 8, 16, 32 or 64 (default: the region's)",
                 take_width},
         {OPTION_COUNT, 0, "count", "N", "read N registers, one after the other", take_count},
@@ -260,7 +301,8 @@ static const struct option_row rows[] = {
 
 void options_init(struct options *options)
 {
-    *options = (struct options){.timeout_ms = DEFAULT_TIMEOUT_MS};
+    *options = (struct options){
+            .timeout_ms = DEFAULT_TIMEOUT_MS, .heartbeat_seconds = DEFAULT_HEARTBEAT_SECONDS};
 }
 
 /* What getopt_long() wants: its two tables of the allowed rows. */

@@ -48,6 +48,12 @@ enum option_set {
     OPTION_LIMIT = UINT64_C(1) << 33,
     OPTION_DRIVER = UINT64_C(1) << 35,
     OPTION_FORCE = UINT64_C(1) << 36,
+    OPTION_PATIENCE = UINT64_C(1) << 37, /* --timeout with another meaning: it replaces the global one */
+    OPTION_EVENTS = UINT64_C(1) << 38,
+    OPTION_POSITION = UINT64_C(1) << 39,
+    OPTION_KINDS = UINT64_C(1) << 40,
+    OPTION_NO_RECONNECT = UINT64_C(1) << 41,
+    OPTION_HEARTBEAT = UINT64_C(1) << 42,
     OPTION_COMMAND = UINT64_C(1) << 34, /* "--", and a command with options of its own after it */
 
     OPTIONS_GLOBAL = OPTION_HOST | OPTION_CACERT | OPTION_CERT | OPTION_KEY | OPTION_JSON | OPTION_TIMEOUT |
@@ -75,7 +81,7 @@ struct options {
     const char *listed_verb; /* --list-options */
     unsigned timeout_ms;
     unsigned width; /* bits; 0: the region's default */
-    uint64_t count;
+    uint64_t count; /* of registers, or of interrupts */
     uint64_t mask;
     uint64_t value;
     uint64_t for_seconds;  /* --for; 0: not given */
@@ -86,7 +92,9 @@ struct options {
     struct option_words permissions;
     struct option_words regions;
     struct option_words safes; /* PLACE=VALUE */
-    const char *since;         /* of the audit trail: see cmd_audit.c */
+    struct option_words kinds; /* of events */
+    unsigned heartbeat_seconds;
+    const char *since; /* of the audit trail, see cmd_audit.c; of events, their id */
     const char *until;
     const char *principal;
     const char *region;

@@ -108,6 +108,46 @@ static const struct verb verbs[] = {
         {"reservations", "", "list the reservations",
                 "Lists who holds what and for how long, and who waits for it.\n",
                 "  devregctl reservations\n", 0, 0, 0, cmd_reservations, cmd_reservations_write},
+        {"interrupts", "[list]", "list the sources of interrupts",
+                "Lists the sources of interrupts: how many came of each, how many of them were missed, how "
+                "many a\n"
+                "second there are lately, and the last one; with the reason where one is absent.\n",
+                "  devregctl interrupts\n", 0, 0, 1, cmd_interrupts, cmd_interrupts_write},
+        {"interrupts watch", "[SOURCE...]", "follow interrupts and other events",
+                "Prints a line for each interrupt of these sources (without SOURCE of all), and for what "
+                "else became\n"
+                "of them and of the daemon, as it happens, until it is stopped. When the connection breaks "
+                "it "
+                "is made\n"
+                "again, and the lines go on where they ended; what can't be had any more is a line LOST. "
+                "With --json\n"
+                "each line is an object with id, event and data. With --timeout it ends with the exit code "
+                "7 "
+                "when no\n"
+                "event came for so long. --count is about events of the KINDs, where those are given.\n",
+                "  devregctl interrupts watch\n"
+                "  devregctl interrupts watch edu --count 10 --json\n"
+                "  devregctl interrupts watch --since 0 --kind storm --kind device\n",
+                OPTION_EVENTS | OPTION_POSITION | OPTION_KINDS | OPTION_PATIENCE | OPTION_HEARTBEAT |
+                        OPTION_NO_RECONNECT,
+                0, UINT_MAX, cmd_interrupts_watch, NULL},
+        {"interrupts wait", "SOURCE...", "wait for an interrupt",
+                "Waits for an interrupt of one of these sources, or for N, and prints it. With --timeout it "
+                "gives up\n"
+                "after that time, with the exit code 7. With a COMMAND, runs that as soon as nothing can be "
+                "missed any\n"
+                "more, and counts the time from its end; if it fails, its exit code is the result.\n",
+                "  devregctl interrupts wait edu --timeout 5s\n"
+                "  devregctl interrupts wait edu --timeout 1 -- devregctl write edu:0x60 1\n",
+                OPTION_EVENTS | OPTION_POSITION | OPTION_PATIENCE | OPTION_HEARTBEAT | OPTION_NO_RECONNECT |
+                        OPTION_COMMAND,
+                1, UINT_MAX, cmd_interrupts_wait, NULL},
+        {"interrupts mask", "SOURCE", "have no interrupts of a source",
+                "Masks the source: no interrupt of it is delivered until it is unmasked. Prints nothing.\n",
+                "  devregctl interrupts mask edu\n", 0, 1, 1, cmd_interrupts_mask, NULL},
+        {"interrupts unmask", "SOURCE", "have interrupts of a source again",
+                "Unmasks the source, also one that the daemon masked because it storms. Prints nothing.\n",
+                "  devregctl interrupts unmask edu\n", 0, 1, 1, cmd_interrupts_unmask, NULL},
         {"whoami", "", "show who you are to the daemon",
                 "Shows who the daemon takes you for, and what you may do with which region.\n",
                 "  devregctl whoami\n", 0, 0, 0, cmd_whoami, cmd_whoami_write},
@@ -168,6 +208,15 @@ int call_connect(struct call *call, struct failure *failure)
     return connection_init(&call->connection, call->options, failure);
 }
 
+uint64_t verb_options(const struct verb *verb)
+{
+    uint64_t global = OPTIONS_GLOBAL;
+
+    if (verb->options & OPTION_PATIENCE)
+        global &= ~OPTION_TIMEOUT;
+    return verb->options | global;
+}
+
 /* How many of the words are the verb's name; 0: another verb. */
 static unsigned match(const struct verb *verb, char *const *words, unsigned count)
 {
@@ -184,12 +233,20 @@ const struct verb *verb_find(
         char *const *words, unsigned count, unsigned *ret_words, struct failure *failure)
 {
     size_t length = strlen(words[0]);
+    const struct verb *verb = NULL;
 
+    /* "interrupts watch" rather than "interrupts" with an operand. */
+    *ret_words = 0;
     for (size_t i = 0; i < ELEMENTS(verbs); i++) {
-        *ret_words = match(&verbs[i], words, count);
-        if (*ret_words > 0)
-            return &verbs[i];
+        unsigned matching = match(&verbs[i], words, count);
+
+        if (matching > *ret_words) {
+            *ret_words = matching;
+            verb = &verbs[i];
+        }
     }
+    if (verb)
+        return verb;
     for (size_t i = 0; i < ELEMENTS(verbs); i++) {
         if (strncmp(verbs[i].name, words[0], length) != 0 || verbs[i].name[length] != ' ')
             continue;
@@ -247,6 +304,6 @@ void verb_write_help(FILE *stream, const struct verb *verb)
     verb_write_usage(stream, verb);
     fprintf(stream, "\n%s", verb->details);
     fputs("\nOptions:\n", stream);
-    options_write_help(stream, verb->options | OPTIONS_GLOBAL);
+    options_write_help(stream, verb_options(verb));
     fprintf(stream, "\nExamples:\n%s", verb->examples);
 }

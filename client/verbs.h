@@ -45,6 +45,9 @@ struct verb {
     void (*write_text)(FILE *stream, const struct call *call, const json_t *result);
 };
 
+/* All that may be said with it: its own options and the global ones. */
+uint64_t verb_options(const struct verb *verb);
+
 /* Finds the verb that words[0] (and words[1]) name; *ret_words is how many words its name has. Returns
  * NULL with the failure filled when there is none. */
 const struct verb *verb_find(
@@ -91,5 +94,11 @@ void cmd_reservations_write(FILE *stream, const struct call *call, const json_t 
 int cmd_bind(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_unbind(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_bind_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_interrupts(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_interrupts_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_interrupts_mask(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_interrupts_unmask(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_interrupts_watch(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_interrupts_wait(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_audit(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_audit_write(FILE *stream, const struct call *call, const json_t *result);

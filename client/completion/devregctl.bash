@@ -28,7 +28,15 @@ _devregctl_devices()
     done
 }
 
-# The command of reserve: its own completion is not known here.
+_devregctl_sources()
+{
+    local pattern='^[A-Za-z0-9._-]+$' name _
+    devregctl "${host[@]}" --timeout 1 interrupts 2>/dev/null </dev/null | while read -r name _; do
+        [[ $name =~ $pattern && $name != NAME ]] && printf '%s\n' "$name"
+    done
+}
+
+# The command of reserve or interrupts wait: its own completion is not known here.
 _devregctl_command()
 {
     if (($2)); then
@@ -61,19 +69,19 @@ _devregctl()
             ((i++))
             ;;
         --)
-            if [[ $verb == reserve ]]; then
+            if [[ $verb == reserve || $verb == 'interrupts wait' ]]; then
                 _devregctl_command "$current" $((i == ${#words[@]} - 2))
                 return
             fi
             ;;
         --timeout | --width | --count | --mask | -o | --output | --for | --note | --contact | --takeover | --safe | \
             --permission | --region | --value | --since | --until | --principal | --action | --result | -n | --limit | \
-            --driver)
+            --driver | --kind | --heartbeat)
             ((i++))
             ;;
         -*) ;;
         *)
-            if [[ -z $verb || ($verb =~ ^(data|access|token)$ && $position == 0) ]]; then
+            if [[ -z $verb || ($verb =~ ^(data|access|token|interrupts)$ && $position == 0) ]]; then
                 verb+=${verb:+ }${words[i]}
             else
                 ((position++))
@@ -81,6 +89,8 @@ _devregctl()
             ;;
         esac
     done
+
+    [[ $verb == 'interrupts list' ]] && verb=interrupts position=1
 
     case $previous in
     -H | --host | -o | --output | --cacert | --cert | --key)
@@ -99,6 +109,10 @@ _devregctl()
         _devregctl_offer "$current" < <(printf '%s\n' devreg uio_pci_generic vfio-pci pci-stub)
         return
         ;;
+    --kind)
+        _devregctl_offer "$current" < <(printf '%s\n' interrupt mask storm device driver daemon)
+        return
+        ;;
     --result)
         _devregctl_offer "$current" < <(printf '%s\n' ok refused failed)
         return
@@ -113,7 +127,7 @@ _devregctl()
         return
         ;;
     --timeout | --count | --mask | --for | --note | --contact | --takeover | --value | --since | --until | \
-        --principal | --action | -n | --limit)
+        --principal | --action | -n | --limit | --heartbeat)
         return
         ;;
     esac
@@ -126,6 +140,10 @@ _devregctl()
     case $verb:$position in
     :0) _devregctl_offer "$current" < <(devregctl --list-verbs | cut -d' ' -f1 | sort -u) ;;
     data:0 | access:0 | token:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n "s/^$verb //p") ;;
+    interrupts:0) _devregctl_offer "$current" < <(printf '%s\n' list mask unmask wait watch) ;;
+    'interrupts watch':* | 'interrupts wait':* | 'interrupts mask:0' | 'interrupts unmask:0')
+        _devregctl_offer "$current" < <(_devregctl_sources)
+        ;;
     bind:0 | unbind:0) _devregctl_offer "$current" < <(_devregctl_devices) ;;
     list:0) _devregctl_offer "$current" < <(printf '%s\n' regions devices) ;;
     show:0 | explain:0 | reserve:0 | release:0 | 'access explain:1') _devregctl_offer "$current" < <(_devregctl_regions '') ;;

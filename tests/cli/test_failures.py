@@ -210,7 +210,7 @@ def test_no_answer_in_time(over, what):
     assert json.loads(run("--json", "--timeout", "0.2", "read", "x:0x0").err)["type"] == "urn:devreg:client:timeout"
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "", "x", "1x", "nan", "inf", "1e9", "0.0001"])
+@pytest.mark.parametrize("text", ["0", "-1", "", "x", "1x", "nan", "inf", "1e9", "0.0001", "0s", "1.5m", "2d", "s", "5 s"])
 def test_bad_timeouts(client, text):
     assert client("--timeout", text, "list").code == 2
 
@@ -250,7 +250,9 @@ def test_an_answer_that_comes_before_the_request_is_sent(client, start):
                                    ["whoami"], ["token", "create", "x"], ["token", "list"], ["token", "revoke", "x"],
                                    ["access", "explain", "x", "y"], ["reserve", "x"], ["reserve", "x", "--", "echo", "ran"],
                                    ["reserve", "x", "--wait=5", "--", "echo", "ran"], ["renew", "x"], ["release", "r-1"],
-                                   ["release", "x"], ["reservations"], ["audit"]])
+                                   ["release", "x"], ["reservations"], ["audit"], ["interrupts"], ["interrupts", "watch"],
+                                   ["interrupts", "wait", "x"], ["interrupts", "wait", "x", "--", "echo", "ran"],
+                                   ["interrupts", "mask", "x"], ["interrupts", "unmask", "x"]])
 @pytest.mark.parametrize("what", ["unknown", "refused", "elsewhere", "absent", "hangup", "octets", "array"])
 def test_every_verb_with_every_kind_of_failure(client, start, words, what):
     scripts = {"hangup": ([Hangup()], 1), "octets": ([octets(b"\x00\x01\xff")], 1), "array": ([answer(200, [1])], 1),

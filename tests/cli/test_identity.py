@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from events import IDENTITY, Raw, frame, interrupt
 from fake import answer, problem
 
 TOKEN = "devreg_" + "aB3-_" * 8 + "xyz"
@@ -205,6 +206,16 @@ def test_tls_mistakes(client, start, pki, name, words, code, expected):
     assert (result.code, result.out) == (code, "") and result.err.count("\n") == 1, result
     assert all(text in result.err for text in expected), result
     assert daemon.requests == []
+
+
+def test_a_stream_that_breaks(client, start, pki):
+    first, second = (Raw(b": devreg %s-0\n\n" % IDENTITY.encode(), frame("interrupt", interrupt(n), f"{IDENTITY}-{n}").encode()) for n in (1, 2))
+    daemon = start([first, second], "tcp", tls=tls(pki))
+    client.variables["DEVREG_TOKEN"] = TOKEN
+    result = client("-H", daemon.host, "--cacert", pki / "ca.crt", "interrupts", "watch", "--count", 2)
+    assert result.code == 0 and "#1" in result.out and "#2" in result.out and "is back" in result.err
+    assert [(request.fields.get("last-event-id"), request.fields["authorization"]) for request in daemon.requests] == [
+        (None, f"Bearer {TOKEN}"), (f"{IDENTITY}-1", f"Bearer {TOKEN}")]
 
 
 @pytest.mark.parametrize("most", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -15,37 +15,7 @@ import pytest
 
 from fake import FakeDaemon, Hangup, Silence, answer, problem
 from reservations import ID, Reservations
-
-
-class Running:
-    """devregctl under way."""
-
-    def __init__(self, client, *words, **how):
-        how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": client.variables,
-               "cwd": client.home, **how}
-        self.process = subprocess.Popen([client.path, *map(str, words)], **how)
-        self.pid = self.process.pid
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def end(self, seconds=20):
-        """(exit code, standard output, standard error); a negative code: ended by a signal."""
-        try:
-            out, err = self.process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            out, err = self.process.communicate()
-            raise AssertionError(f"it goes on\nout: {out}\nerr: {err}") from None
-        assert b"Sanitizer" not in err and b"runtime error" not in err, err.decode()
-        return self.process.returncode, out.decode(), err.decode()
-
-
-def wait_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.01)
+from running import Running, wait_until
 
 
 def is_alive(pid):

@@ -35,7 +35,8 @@ def options_of(verb):
 
 def test_the_verbs(verbs):
     assert verbs == ["list", "show", "read", "write", "data get", "data put", "status", "explain", "reserve", "renew", "release",
-                     "reservations", "whoami", "access explain", "token create", "token list", "token revoke", "bind", "unbind",
+                     "reservations", "interrupts", "interrupts watch", "interrupts wait", "interrupts mask", "interrupts unmask",
+                     "whoami", "access explain", "token create", "token list", "token revoke", "bind", "unbind",
                      "audit"]
 
 
@@ -198,6 +199,22 @@ def test_completion_of_devices(client, start):
     assert complete(client, f"{host} unbind nv") == ["nvme"]
     assert complete(client, f"{host} bind --driver devreg n") == ["net", "nvme"]
     assert complete(client, f"{host} bind net ") == []
+    assert not (client.home / "owned").exists()
+
+
+def test_completion_of_interrupts(client, start):
+    daemon = start([answer(200, {"interrupts": [{"name": "edu"}, {"name": "msix-0"}, {"name": "$(touch owned)"}]})])
+    host = f"devregctl -H {daemon.host}"
+    assert complete(client, f"{host} interrupts ") == ["list", "mask", "unmask", "wait", "watch"]
+    assert complete(client, f"{host} interrupts wa") == ["wait", "watch"]
+    assert complete(client, f"{host} interrupts list ") == []
+    assert complete(client, f"{host} interrupts watch --kind s") == ["storm"]
+    assert complete(client, f"{host} interrupts watch --heartbeat 5 m") == ["msix-0"]
+    assert complete(client, f"{host} interrupts wait edu ") == ["edu", "msix-0"]
+    assert complete(client, f"{host} interrupts wait --timeout 5s e") == ["edu"]
+    assert complete(client, f"{host} interrupts mask ") == ["edu", "msix-0"]
+    assert complete(client, f"{host} interrupts unmask edu ") == []
+    assert complete(client, "devregctl interrupts wait edu --timeout 5 -- printen") == ["printenv"]
     assert not (client.home / "owned").exists()
 
 
