@@ -28,6 +28,7 @@ struct subscription {
 
     /* What follows is for reading. */
     bool subscribed;              /* the daemon has said from where on everything comes */
+    bool lost;                    /* the connection was, and is not back */
     char position[POSITION_SIZE]; /* all up to there was handed over; "" while it is not known */
 
     /* What follows is the subscription's own. */
@@ -38,7 +39,6 @@ struct subscription {
     uint64_t heard_us; /* when something came last */
     uint64_t began_us; /* when the daemon had answered on this connection; 0: not yet */
     unsigned pause_ms;
-    bool lost; /* the connection was, and is not back */
     bool done; /* with `result` */
     int result;
 };
