@@ -18,6 +18,10 @@ union argument {
     struct devreg_reset reset;
     struct devreg_region_info region_info;
     struct devreg_access access;
+    struct devreg_interrupt_info interrupt_info;
+    struct devreg_open_interrupts open_interrupts;
+    struct devreg_acknowledge acknowledge;
+    struct devreg_mask_interrupts mask_interrupts;
 };
 
 /* The size in a command's number is the caller's, which may know a longer structure than this module does.

@@ -49,6 +49,8 @@ void device_remove_bound(struct device *bound)
     struct devreg_device *device = dev_get_drvdata(bound);
 
     mutex_lock(&device->reset);
+    if (device->interrupts)
+        interrupts_end(device->interrupts);
     mutex_lock(&devreg_lock);
     WRITE_ONCE(device->gone, true);
     list_del(&device->entry);
@@ -199,7 +201,11 @@ static int call_reset(struct call *call, void *argument)
         return r;
     if (mutex_lock_killable(&device->reset))
         return -EINTR;
+    if (device->interrupts)
+        vectors_pause(device->interrupts);
     r = device->gone ? -ENODEV : reset_alone(device);
+    if (device->interrupts)
+        vectors_resume(device->interrupts);
     mutex_unlock(&device->reset);
     return r;
 }
@@ -209,6 +215,8 @@ static const struct call_row calls[] = {
         {DEVREG_RESOURCE_INFO, sizeof(struct devreg_resource_info), call_resource},
         {DEVREG_CLAIM_RESOURCE, sizeof(struct devreg_claim_resource), region_call_claim_resource},
         {DEVREG_RESET, sizeof(struct devreg_reset), call_reset},
+        {DEVREG_INTERRUPT_INFO, sizeof(struct devreg_interrupt_info), interrupts_call_info},
+        {DEVREG_OPEN_INTERRUPTS, sizeof(struct devreg_open_interrupts), interrupts_call_open},
 };
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long argument)

@@ -24,7 +24,8 @@ static int call_info(struct call *call, void *argument)
         return r;
     info->abi = DEVREG_ABI;
     info->page_size = PAGE_SIZE;
-    info->capabilities = DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PLATFORM;
+    info->capabilities =
+            DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PLATFORM | DEVREG_CAPABILITY_INTERRUPTS;
     if (IS_ENABLED(CONFIG_HAS_IOPORT_MAP))
         info->capabilities |= DEVREG_CAPABILITY_PORTS;
     if (IS_ENABLED(CONFIG_PCI))

@@ -61,6 +61,71 @@ static void pci_quiet(struct device *device)
     pci_intx(to_pci_dev(device), 0);
 }
 
+static unsigned int pci_vector_count(struct device *device, u32 kind)
+{
+    struct pci_dev *function = to_pci_dev(device);
+    int count;
+
+    if (kind == DEVREG_INTERRUPT_LINE)
+        return function->pin && function->irq && function->irq != IRQ_NOTCONNECTED;
+    count = kind == DEVREG_INTERRUPT_MSI ? pci_msi_vec_count(function) : pci_msix_vec_count(function);
+    return count > 0 ? count : 0;
+}
+
+/* A message is a write to memory. */
+static int pci_vectors_begin(struct device *device, u32 kind, unsigned int count)
+{
+    struct pci_dev *function = to_pci_dev(device);
+    int r;
+
+    if (kind == DEVREG_INTERRUPT_LINE)
+        return 0;
+    r = pci_alloc_irq_vectors(
+            function, count, count, kind == DEVREG_INTERRUPT_MSI ? PCI_IRQ_MSI : PCI_IRQ_MSIX);
+    if (r < 0)
+        return r;
+    pci_set_master(function);
+    return 0;
+}
+
+static void pci_vectors_end(struct device *device, u32 kind)
+{
+    struct pci_dev *function = to_pci_dev(device);
+
+    if (kind == DEVREG_INTERRUPT_LINE)
+        return;
+    pci_clear_master(function);
+    pci_free_irq_vectors(function);
+    pci_intx(function, 0); /* which the end of messages has allowed again */
+}
+
+static int pci_vector_number(struct device *device, u32 kind, unsigned int vector)
+{
+    struct pci_dev *function = to_pci_dev(device);
+
+    return kind == DEVREG_INTERRUPT_LINE ? function->irq : pci_irq_vector(function, vector);
+}
+
+static bool pci_can_hold_line(struct device *device)
+{
+    return !to_pci_dev(device)->broken_intx_masking;
+}
+
+static void pci_hold_line(struct device *device)
+{
+    pci_intx(to_pci_dev(device), 0);
+}
+
+static bool pci_hold_line_if_up(struct device *device)
+{
+    return pci_check_and_mask_intx(to_pci_dev(device));
+}
+
+static bool pci_release_line_unless_up(struct device *device)
+{
+    return pci_check_and_unmask_intx(to_pci_dev(device));
+}
+
 const struct device_bus device_bus_pci = {
         .kind = DEVREG_DEVICE_PCI,
         .find = pci_find,
@@ -69,6 +134,14 @@ const struct device_bus device_bus_pci = {
         .describe = pci_describe,
         .reset = pci_reset,
         .quiet = pci_quiet,
+        .vector_count = pci_vector_count,
+        .vectors_begin = pci_vectors_begin,
+        .vectors_end = pci_vectors_end,
+        .vector_number = pci_vector_number,
+        .can_hold_line = pci_can_hold_line,
+        .hold_line = pci_hold_line,
+        .hold_line_if_up = pci_hold_line_if_up,
+        .release_line_unless_up = pci_release_line_unless_up,
 };
 
 /* The next driver expects what the firmware left. */

@@ -51,6 +51,32 @@ static void platform_quiet(struct device *device)
 {
 }
 
+static unsigned int platform_vector_count(struct device *device, u32 kind)
+{
+    int count = kind == DEVREG_INTERRUPT_LINE ? platform_irq_count(to_platform_device(device)) : 0;
+
+    return count > 0 ? count : 0;
+}
+
+static int platform_vectors_begin(struct device *device, u32 kind, unsigned int count)
+{
+    return 0;
+}
+
+static void platform_vectors_end(struct device *device, u32 kind)
+{
+}
+
+static int platform_vector_number(struct device *device, u32 kind, unsigned int vector)
+{
+    return platform_get_irq_optional(to_platform_device(device), vector);
+}
+
+static bool platform_can_hold_line(struct device *device)
+{
+    return false;
+}
+
 const struct device_bus device_bus_platform = {
         .kind = DEVREG_DEVICE_PLATFORM,
         .lockdown = true,
@@ -60,6 +86,11 @@ const struct device_bus device_bus_platform = {
         .describe = platform_describe,
         .reset = platform_reset,
         .quiet = platform_quiet,
+        .vector_count = platform_vector_count,
+        .vectors_begin = platform_vectors_begin,
+        .vectors_end = platform_vectors_end,
+        .vector_number = platform_vector_number,
+        .can_hold_line = platform_can_hold_line,
 };
 
 /* Power stays on while it is bound: an access to what is off hangs some machines. */

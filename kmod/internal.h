@@ -2,16 +2,21 @@
 /* What the files of the module share.
  *
  * Locks, outermost first:
- *   a task's mmap_lock     held by the kernel around mmap() and page faults
- *   devreg_device.reset    a device is being reset, or taken away
- *   devreg_lock            which devices and regions there are, who holds them
- *   *region.lock           for reading: the hardware is being touched, so it must stay; for writing: it
- * goes, or is being reset. All regions of a device have one Nothing is copied from or to a program, and no
- * lock of the driver core is waited for, under the last three. */
+ *
+ * - a task's mmap_lock, held by the kernel around mmap() and page faults
+ * - devreg_device.reset: a device is being reset or taken away, or its interrupts are set up
+ * - devreg_lock: which devices and regions there are, who holds them
+ * - *region.lock, one for all regions of a device; for reading: the hardware is being touched, so it must
+ *   stay; for writing: it goes, or is being reset
+ * - interrupts.lock, with interrupts off: one is being taken
+ *
+ * Nothing is copied from or to a program, and no lock of the driver core is waited for, under all but the
+ * first two. */
 #ifndef DEVREG_INTERNAL_H
 #define DEVREG_INTERNAL_H
 
 #include <linux/fs.h>
+#include <linux/interrupt.h>
 #include <linux/ioport.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -139,6 +144,22 @@ struct device_bus {
     void (*describe)(struct device *device, struct devreg_device_info *info);
     int (*reset)(struct device *device);
     void (*quiet)(struct device *device); /* neither DMA nor interrupts any more */
+
+    /* How many vectors of a kind (DEVREG_INTERRUPT_*) it has. */
+    unsigned int (*vector_count)(struct device *device, u32 kind);
+    /* Between these two it may raise vectors 0 to count - 1. The first returns 0 or a negative errno. */
+    int (*vectors_begin)(struct device *device, u32 kind, unsigned int count);
+    void (*vectors_end)(struct device *device, u32 kind);
+    /* The kernel's number of a vector, or a negative errno. */
+    int (*vector_number)(struct device *device, u32 kind, unsigned int vector);
+
+    /* A line that the device itself can be told to keep silent, so that it may be shared: */
+    bool (*can_hold_line)(struct device *device);
+    void (*hold_line)(struct device *device);
+    /* If it is up: holds it, and returns whether it was. */
+    bool (*hold_line_if_up)(struct device *device);
+    /* Unless it is up: lets it go, and returns whether it did. */
+    bool (*release_line_unless_up)(struct device *device);
 };
 
 struct devreg_device {
@@ -153,6 +174,7 @@ struct devreg_device {
     unsigned int users;             /* descriptors, its own and its regions'; under devreg_lock */
     char holder[DEVREG_OWNER_SIZE]; /* while users is not 0; under devreg_lock */
     wait_queue_head_t wait;
+    struct interrupts *interrupts; /* that are open, and have not ended; under reset */
 };
 
 extern const struct file_operations device_operations;
@@ -171,6 +193,72 @@ void device_unref(struct devreg_device *device);
 const struct resource *device_resource(const struct devreg_device *device, u32 index);
 
 int device_call_open(struct call *call, void *argument);
+
+/* devreg_acknowledge.c: what quietens a device inside the handler of its interrupt. */
+
+struct acknowledge;
+
+/* Checks and maps. NULL when the argument asks for none; otherwise an error pointer. Under devreg_lock, of a
+ * device that is not gone. */
+struct acknowledge *acknowledge_new(struct devreg_device *device, const struct devreg_acknowledge *wanted);
+void acknowledge_free(struct acknowledge *acknowledge);
+
+/* Reads the status, and acknowledges it when it has any bit of the mask; returns whether it had. */
+bool acknowledge_run(const struct acknowledge *acknowledge, u64 *status);
+
+/* devreg_vector.c: from the wire to a record. */
+
+struct interrupts;
+
+struct vector {
+    struct interrupts *interrupts;
+    unsigned int index;
+    int irq;     /* the kernel's number */
+    bool owned;  /* there is a handler to be freed; under device->reset */
+    bool paused; /* masked while the device is being reset; likewise */
+
+    /* Under interrupts->lock. */
+    bool masked;
+    bool pending; /* it came when it was masked already */
+    u64 number;
+    struct acknowledge *acknowledge;
+};
+
+struct interrupts {
+    struct devreg_device *device; /* with a reference, and a use */
+    u32 kind;                     /* DEVREG_INTERRUPT_* */
+    unsigned int count;
+    bool shared; /* a line that the device can hold, see device_bus */
+    wait_queue_head_t wait;
+
+    spinlock_t lock;
+    bool ended;
+    struct devreg_interrupt *records; /* a ring */
+    u32 size, first, used;
+    u64 sequence;
+    u32 dropped; /* right before the first */
+
+    struct vector vectors[];
+};
+
+/* Under device->reset. */
+int vectors_begin(struct interrupts *interrupts);
+void vectors_end(struct interrupts *interrupts);
+void vector_mask(struct vector *vector);
+void vector_unmask(struct vector *vector);
+/* While the device is being reset nobody looks at it. */
+void vectors_pause(struct interrupts *interrupts);
+void vectors_resume(struct interrupts *interrupts);
+
+/* devreg_interrupt.c: the descriptor of a device's interrupts. */
+
+extern const struct file_operations interrupts_operations;
+
+/* Takes them away from their descriptor. Under device->reset. */
+void interrupts_end(struct interrupts *interrupts);
+
+int interrupts_call_info(struct call *call, void *argument);
+int interrupts_call_open(struct call *call, void *argument);
 
 /* devreg_pci.c, devreg_platform.c */
 

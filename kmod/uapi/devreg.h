@@ -6,8 +6,9 @@
  *
  * - /dev/devreg, whose open() needs CAP_SYS_RAWIO: DEVREG_GET_INFO, DEVREG_CLAIM_REGION, DEVREG_OPEN_DEVICE
  * - a device, from DEVREG_OPEN_DEVICE: DEVREG_DEVICE_INFO, DEVREG_RESOURCE_INFO, DEVREG_CLAIM_RESOURCE,
- *   DEVREG_RESET, poll()
+ *   DEVREG_RESET, DEVREG_INTERRUPT_INFO, DEVREG_OPEN_INTERRUPTS, poll()
  * - a region, from one of the two claims: DEVREG_REGION_INFO, DEVREG_ACCESS, mmap(), poll()
+ * - interrupts, from DEVREG_OPEN_INTERRUPTS: DEVREG_SET_ACKNOWLEDGE, DEVREG_MASK_INTERRUPTS, read(), poll()
  *
  * Descriptors are born close-on-exec; they may be passed to other processes, which then need no capability.
  *
@@ -53,13 +54,14 @@ struct devreg_info {
     char version[16];           /* out: of the release */
 };
 
-#define DEVREG_CAPABILITY_MEMORY    (1ULL << 0) /* DEVREG_CLAIM_REGION of memory */
-#define DEVREG_CAPABILITY_PORTS     (1ULL << 1) /* and of ports: this machine has some */
-#define DEVREG_CAPABILITY_PCI       (1ULL << 2) /* DEVREG_OPEN_DEVICE of PCI functions */
-#define DEVREG_CAPABILITY_PLATFORM  (1ULL << 3) /* and of platform devices */
-#define DEVREG_CAPABILITY_ACCESS_64 (1ULL << 4) /* DEVREG_ACCESS of 64 bits, in memory regions */
+#define DEVREG_CAPABILITY_MEMORY     (1ULL << 0) /* DEVREG_CLAIM_REGION of memory */
+#define DEVREG_CAPABILITY_PORTS      (1ULL << 1) /* and of ports: this machine has some */
+#define DEVREG_CAPABILITY_PCI        (1ULL << 2) /* DEVREG_OPEN_DEVICE of PCI functions */
+#define DEVREG_CAPABILITY_PLATFORM   (1ULL << 3) /* and of platform devices */
+#define DEVREG_CAPABILITY_ACCESS_64  (1ULL << 4) /* DEVREG_ACCESS of 64 bits, in memory regions */
+#define DEVREG_CAPABILITY_INTERRUPTS (1ULL << 5) /* DEVREG_OPEN_INTERRUPTS */
 
-#define DEVREG_GET_INFO             _IOWR(0xD5, 0x00, struct devreg_info)
+#define DEVREG_GET_INFO              _IOWR(0xD5, 0x00, struct devreg_info)
 
 /* How a region is claimed, and what it is. The last two are told, not asked for. */
 #define DEVREG_REGION_PORTS     (1U << 0) /* I/O ports; otherwise memory */
@@ -225,10 +227,118 @@ struct devreg_access {
 
 #define DEVREG_ACCESS _IOWR(0xD5, 0x08, struct devreg_access)
 
+/* How a device tells of its interrupts. */
+#define DEVREG_INTERRUPT_LINE (1U << 0) /* INTx of a PCI function, or a platform device's */
+#define DEVREG_INTERRUPT_MSI  (1U << 1)
+#define DEVREG_INTERRUPT_MSIX (1U << 2)
+
+/* On a device: which interrupts it has. */
+struct devreg_interrupt_info {
+    __u32 argsz;
+    __u32 flags; /* out: DEVREG_INTERRUPT_*, those that it has; in: zero */
+    __u32 lines; /* out: how many vectors there are of each */
+    __u32 msi;
+    __u32 msix;
+    __u32 reserved;
+};
+
+#define DEVREG_INTERRUPT_INFO _IOWR(0xD5, 0x09, struct devreg_interrupt_info)
+
+#define DEVREG_VECTORS_MAX    2048
+#define DEVREG_RECORDS_MAX    65536
+
+/* On a device: lets its interrupts come. They are masked at first: set what acknowledges them, then unmask.
+ * The device is free for another opener when this descriptor is closed, too.
+ *
+ * With MSI and MSI-X the device masters the bus while the descriptor is open, as such an interrupt is a
+ * write to memory.
+ *
+ * Returns an interrupt descriptor, or -1 with
+ *
+ * - EOPNOTSUPP: the device has no interrupts of this kind
+ * - ENOSPC: it has fewer vectors, or the machine has no more of them
+ * - EBUSY: its interrupts are open already, or its line can't be shared and is another driver's
+ * - EPERM: kernel lockdown forbids bus mastering; a line can be had */
+struct devreg_open_interrupts {
+    __u32 argsz;
+    __u32 flags;   /* one of DEVREG_INTERRUPT_* */
+    __u32 count;   /* of vectors: 0 to count - 1, at most DEVREG_VECTORS_MAX */
+    __u32 records; /* that are kept until they are read, at most DEVREG_RECORDS_MAX; 0: 4096 */
+};
+
+#define DEVREG_OPEN_INTERRUPTS      _IOWR(0xD5, 0x0A, struct devreg_open_interrupts)
+
+#define DEVREG_ACKNOWLEDGE_READ     (1U << 0) /* read `status`; without it nothing is done any more */
+#define DEVREG_ACKNOWLEDGE_WRITE    (1U << 1) /* then write to `acknowledge` what was read */
+#define DEVREG_ACKNOWLEDGE_CONSTANT (1U << 2) /* or `value` */
+
+/* On interrupts: what is done at once when this vector comes, so that the device is quiet again: a register
+ * is read, and, when it has any of the bits of `mask`, another one written. The record has what was read.
+ *
+ * The registers are in a resource of the device, and inside a region that is claimed of it (writable, to
+ * write); they are used also after that region is closed. Values are what the registers have in the device's
+ * order of octets, taken as little-endian numbers.
+ *
+ * Errors: EINVAL there is no such vector, resource or width, or an offset is not a multiple of the width;
+ * ERANGE not inside the resource; EACCES no region of the device that is claimed has it. */
+struct devreg_acknowledge {
+    __u32 argsz;
+    __u32 flags; /* DEVREG_ACKNOWLEDGE_* */
+    __u32 vector;
+    __u32 index; /* of the resource */
+    __u32 width; /* octets: 1, 2, 4, and 8 where DEVREG_ACCESS has it */
+    __u32 reserved;
+    __aligned_u64 status;      /* offsets in the resource */
+    __aligned_u64 acknowledge; /* DEVREG_ACKNOWLEDGE_WRITE */
+    __aligned_u64 value;       /* DEVREG_ACKNOWLEDGE_CONSTANT */
+    __aligned_u64 mask;
+};
+
+#define DEVREG_SET_ACKNOWLEDGE _IOWR(0xD5, 0x0B, struct devreg_acknowledge)
+
+#define DEVREG_MASK_SET        (1U << 0) /* otherwise unmask */
+
+/* On interrupts: keeps vectors from coming, or lets them come again. What pends when it is unmasked comes
+ * then. Errors: EINVAL there are no such vectors. */
+struct devreg_mask_interrupts {
+    __u32 argsz;
+    __u32 flags;  /* DEVREG_MASK_SET */
+    __u32 vector; /* the first */
+    __u32 count;
+};
+
+#define DEVREG_MASK_INTERRUPTS  _IOWR(0xD5, 0x0C, struct devreg_mask_interrupts)
+
+#define DEVREG_INTERRUPT_VALUE  (1U << 0) /* `value` was read */
+#define DEVREG_INTERRUPT_MASKED (1U << 1) /* the vector is masked now: quieten the device, then unmask it   \
+                                           */
+
+/* What read() of interrupts gives: whole records, as many as there are and fit. It waits for the first one,
+ * unless O_NONBLOCK is set (EAGAIN). When more come than are kept until they are read, the oldest are
+ * dropped.
+ *
+ * A line that is not acknowledged by the module, or is still up afterwards, is masked when it comes: nobody
+ * else could be served by the processor otherwise. An exclusive line (the device can't be told to be silent)
+ * is masked too when the records that are kept were not read in time.
+ *
+ * Errors of read(): EINVAL there is no room for one record; ENODEV the device is gone, and all its records
+ * were read. */
+struct devreg_interrupt {
+    __aligned_u64 sequence; /* of this descriptor's interrupts, from 1, dropped ones included */
+    __aligned_u64 number;   /* of this vector's, likewise */
+    __aligned_u64 time;     /* CLOCK_MONOTONIC when it was taken, nanoseconds */
+    __aligned_u64 value;    /* of the status register */
+    __u32 vector;
+    __u32 flags;   /* DEVREG_INTERRUPT_VALUE, DEVREG_INTERRUPT_MASKED */
+    __u32 dropped; /* records, of any vector, between the one that was read before and this one */
+    __u32 reserved;
+};
+
 /* mmap() of a region: `offset` 0 is its start. MAP_SHARED only, not executable, at most to its end; it can't
  * be split (munmap() or mprotect() of a part fails with EINVAL) and fork() does not copy it. When the region
  * is gone, touching it gives SIGBUS.
  *
- * poll() of a device or region: POLLHUP and POLLERR when it is gone, otherwise nothing. */
+ * poll() of a device or region: POLLHUP and POLLERR when it is gone, otherwise nothing. Of interrupts:
+ * POLLIN when there are records, and likewise. */
 
 #endif
