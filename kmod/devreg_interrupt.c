@@ -218,8 +218,14 @@ static void interrupts_show(struct seq_file *text, struct file *file)
 {
     struct interrupts *interrupts = file->private_data;
 
+    unsigned long long sequence;
+
+    spin_lock_irq(&interrupts->lock);
+    sequence = interrupts->sequence;
+    spin_unlock_irq(&interrupts->lock);
     seq_printf(text, "devreg-interrupts:\t%s %s, %u vectors%s\n", dev_name(interrupts->device->device),
             kind_name(interrupts->kind), interrupts->count, READ_ONCE(interrupts->ended) ? ", gone" : "");
+    seq_printf(text, "devreg-sequence:\t%llu\n", sequence);
 }
 
 static void interrupts_free(struct interrupts *interrupts)

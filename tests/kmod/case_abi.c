@@ -7,38 +7,109 @@
 #include <unistd.h>
 
 // One row for each field: where it must be and how large.
-#define LAYOUT(field, whole)                                                                                \
-    field(devreg_info, argsz, 0, 4) field(devreg_info, flags, 4, 4) field(devreg_info, abi, 8, 4) field(    \
-            devreg_info, page_size, 12, 4) field(devreg_info, capabilities, 16, 8) field(devreg_info,       \
-            version, 24, 16) whole(devreg_info, 40) field(devreg_claim, argsz, 0, 4) field(devreg_claim,    \
-            flags, 4, 4) field(devreg_claim, start, 8, 8) field(devreg_claim, size, 16,                     \
-            8) field(devreg_claim, name, 24, 32) field(devreg_claim, owner, 56, 64) whole(devreg_claim,     \
-            120) field(devreg_open_device, argsz, 0, 4) field(devreg_open_device, flags, 4,                 \
-            4) field(devreg_open_device, name, 8, 64) field(devreg_open_device, owner, 72, 64)              \
-            whole(devreg_open_device, 136) field(devreg_device_info, argsz, 0, 4) field(devreg_device_info, \
-                    flags, 4, 4) field(devreg_device_info, resource_count, 8, 4) field(devreg_device_info,  \
-                    vendor, 12, 4) field(devreg_device_info, device, 16, 4) field(devreg_device_info,       \
-                    class_code, 20, 4) whole(devreg_device_info, 24) field(devreg_resource_info, argsz, 0,  \
-                    4) field(devreg_resource_info, flags, 4, 4) field(devreg_resource_info, index, 8,       \
-                    4) field(devreg_resource_info, reserved, 12, 4) field(devreg_resource_info, start, 16,  \
-                    8) field(devreg_resource_info, size, 24, 8) field(devreg_resource_info, name, 32,       \
-                    32) whole(devreg_resource_info, 64) field(devreg_claim_resource, argsz, 0,              \
-                    4) field(devreg_claim_resource, flags, 4, 4) field(devreg_claim_resource, index, 8,     \
-                    4) field(devreg_claim_resource, reserved, 12, 4) field(devreg_claim_resource, offset,   \
-                    16, 8) field(devreg_claim_resource, size, 24, 8) field(devreg_claim_resource, name, 32, \
-                    32) field(devreg_claim_resource, owner, 64, 64) whole(devreg_claim_resource, 128)       \
-                    field(devreg_reset, argsz, 0, 4) field(devreg_reset, flags, 4, 4) whole(devreg_reset,   \
-                            8) field(devreg_region_info, argsz, 0, 4) field(devreg_region_info, flags, 4,   \
-                            4) field(devreg_region_info, start, 8, 8) field(devreg_region_info, size, 16,   \
-                            8) field(devreg_region_info, widths, 24, 4) field(devreg_region_info, reserved, \
-                            28, 4) field(devreg_region_info, name, 32, 32) whole(devreg_region_info, 64)    \
-                            field(devreg_access, argsz, 0, 4) field(devreg_access, flags, 4, 4)             \
-                                    field(devreg_access, offset, 8, 8) field(devreg_access, width, 16, 4)   \
-                                            field(devreg_access, count, 20, 4)                              \
-                                                    field(devreg_access, data, 24, 8)                       \
-                                                            field(devreg_access, done, 32, 4)               \
-                                                                    field(devreg_access, reserved, 36, 4)   \
-                                                                            whole(devreg_access, 40)
+// clang-format off
+#define LAYOUT(field, whole)                                                  \
+    field(devreg_info, argsz, 0, 4)                                           \
+    field(devreg_info, flags, 4, 4)                                           \
+    field(devreg_info, abi, 8, 4)                                             \
+    field(devreg_info, page_size, 12, 4)                                      \
+    field(devreg_info, capabilities, 16, 8)                                   \
+    field(devreg_info, version, 24, 16)                                       \
+    whole(devreg_info, 40)                                                    \
+    field(devreg_claim, argsz, 0, 4)                                          \
+    field(devreg_claim, flags, 4, 4)                                          \
+    field(devreg_claim, start, 8, 8)                                          \
+    field(devreg_claim, size, 16, 8)                                          \
+    field(devreg_claim, name, 24, 32)                                         \
+    field(devreg_claim, owner, 56, 64)                                        \
+    whole(devreg_claim, 120)                                                  \
+    field(devreg_open_device, argsz, 0, 4)                                    \
+    field(devreg_open_device, flags, 4, 4)                                    \
+    field(devreg_open_device, name, 8, 64)                                    \
+    field(devreg_open_device, owner, 72, 64)                                  \
+    whole(devreg_open_device, 136)                                            \
+    field(devreg_device_info, argsz, 0, 4)                                    \
+    field(devreg_device_info, flags, 4, 4)                                    \
+    field(devreg_device_info, resource_count, 8, 4)                           \
+    field(devreg_device_info, vendor, 12, 4)                                  \
+    field(devreg_device_info, device, 16, 4)                                  \
+    field(devreg_device_info, class_code, 20, 4)                              \
+    whole(devreg_device_info, 24)                                             \
+    field(devreg_resource_info, argsz, 0, 4)                                  \
+    field(devreg_resource_info, flags, 4, 4)                                  \
+    field(devreg_resource_info, index, 8, 4)                                  \
+    field(devreg_resource_info, reserved, 12, 4)                              \
+    field(devreg_resource_info, start, 16, 8)                                 \
+    field(devreg_resource_info, size, 24, 8)                                  \
+    field(devreg_resource_info, name, 32, 32)                                 \
+    whole(devreg_resource_info, 64)                                           \
+    field(devreg_claim_resource, argsz, 0, 4)                                 \
+    field(devreg_claim_resource, flags, 4, 4)                                 \
+    field(devreg_claim_resource, index, 8, 4)                                 \
+    field(devreg_claim_resource, reserved, 12, 4)                             \
+    field(devreg_claim_resource, offset, 16, 8)                               \
+    field(devreg_claim_resource, size, 24, 8)                                 \
+    field(devreg_claim_resource, name, 32, 32)                                \
+    field(devreg_claim_resource, owner, 64, 64)                               \
+    whole(devreg_claim_resource, 128)                                         \
+    field(devreg_reset, argsz, 0, 4)                                          \
+    field(devreg_reset, flags, 4, 4)                                          \
+    whole(devreg_reset, 8)                                                    \
+    field(devreg_region_info, argsz, 0, 4)                                    \
+    field(devreg_region_info, flags, 4, 4)                                    \
+    field(devreg_region_info, start, 8, 8)                                    \
+    field(devreg_region_info, size, 16, 8)                                    \
+    field(devreg_region_info, widths, 24, 4)                                  \
+    field(devreg_region_info, reserved, 28, 4)                                \
+    field(devreg_region_info, name, 32, 32)                                   \
+    whole(devreg_region_info, 64)                                             \
+    field(devreg_access, argsz, 0, 4)                                         \
+    field(devreg_access, flags, 4, 4)                                         \
+    field(devreg_access, offset, 8, 8)                                        \
+    field(devreg_access, width, 16, 4)                                        \
+    field(devreg_access, count, 20, 4)                                        \
+    field(devreg_access, data, 24, 8)                                         \
+    field(devreg_access, done, 32, 4)                                         \
+    field(devreg_access, reserved, 36, 4)                                     \
+    whole(devreg_access, 40)                                                  \
+    field(devreg_interrupt_info, argsz, 0, 4)                                 \
+    field(devreg_interrupt_info, flags, 4, 4)                                 \
+    field(devreg_interrupt_info, lines, 8, 4)                                 \
+    field(devreg_interrupt_info, msi, 12, 4)                                  \
+    field(devreg_interrupt_info, msix, 16, 4)                                 \
+    field(devreg_interrupt_info, reserved, 20, 4)                             \
+    whole(devreg_interrupt_info, 24)                                          \
+    field(devreg_open_interrupts, argsz, 0, 4)                                \
+    field(devreg_open_interrupts, flags, 4, 4)                                \
+    field(devreg_open_interrupts, count, 8, 4)                                \
+    field(devreg_open_interrupts, records, 12, 4)                             \
+    whole(devreg_open_interrupts, 16)                                         \
+    field(devreg_acknowledge, argsz, 0, 4)                                    \
+    field(devreg_acknowledge, flags, 4, 4)                                    \
+    field(devreg_acknowledge, vector, 8, 4)                                   \
+    field(devreg_acknowledge, index, 12, 4)                                   \
+    field(devreg_acknowledge, width, 16, 4)                                   \
+    field(devreg_acknowledge, reserved, 20, 4)                                \
+    field(devreg_acknowledge, status, 24, 8)                                  \
+    field(devreg_acknowledge, acknowledge, 32, 8)                             \
+    field(devreg_acknowledge, value, 40, 8)                                   \
+    field(devreg_acknowledge, mask, 48, 8)                                    \
+    whole(devreg_acknowledge, 56)                                             \
+    field(devreg_mask_interrupts, argsz, 0, 4)                                \
+    field(devreg_mask_interrupts, flags, 4, 4)                                \
+    field(devreg_mask_interrupts, vector, 8, 4)                               \
+    field(devreg_mask_interrupts, count, 12, 4)                               \
+    whole(devreg_mask_interrupts, 16)                                         \
+    field(devreg_interrupt, sequence, 0, 8)                                   \
+    field(devreg_interrupt, number, 8, 8)                                     \
+    field(devreg_interrupt, time, 16, 8)                                      \
+    field(devreg_interrupt, value, 24, 8)                                     \
+    field(devreg_interrupt, vector, 32, 4)                                    \
+    field(devreg_interrupt, flags, 36, 4)                                     \
+    field(devreg_interrupt, dropped, 40, 4)                                   \
+    field(devreg_interrupt, reserved, 44, 4)                                  \
+    whole(devreg_interrupt, 48)
+// clang-format on
 
 #define FIELD_SIZE(type, name) sizeof(((struct type *)NULL)->name)
 
@@ -54,22 +125,59 @@ LAYOUT(ASSERT_FIELD, ASSERT_SIZE)
 _Static_assert(0 LAYOUT(ADD_FIELD, IS_SIZE) == 0, "a structure has padding");
 
 #define NUMBER(name, value) _Static_assert(name == (value), #name " has another number");
-#define NUMBERS(number)                                                                                     \
-    number(DEVREG_GET_INFO, 0xc028d500) number(DEVREG_CLAIM_REGION, 0xc078d501) number(DEVREG_OPEN_DEVICE,  \
-            0xc088d502) number(DEVREG_DEVICE_INFO, 0xc018d503) number(DEVREG_RESOURCE_INFO,                 \
-            0xc040d504) number(DEVREG_CLAIM_RESOURCE, 0xc080d505) number(DEVREG_RESET,                      \
-            0xc008d506) number(DEVREG_REGION_INFO, 0xc040d507) number(DEVREG_ACCESS,                        \
-            0xc028d508) number(DEVREG_ABI, 1) number(DEVREG_ACCESS_COUNT_MAX,                               \
-            1048576) number(DEVREG_NAME_SIZE, 32) number(DEVREG_OWNER_SIZE, 64) number(DEVREG_DEVICE_SIZE,  \
-            64) number(DEVREG_REGION_PORTS, 1) number(DEVREG_REGION_READ_ONLY,                              \
-            2) number(DEVREG_REGION_WRITE_COMBINING, 4) number(DEVREG_REGION_MAPPABLE,                      \
-            8) number(DEVREG_REGION_GONE, 16) number(DEVREG_DEVICE_PCI, 1) number(DEVREG_DEVICE_PLATFORM,   \
-            2) number(DEVREG_DEVICE_RESET, 4) number(DEVREG_DEVICE_GONE, 8) number(DEVREG_RESOURCE_PORTS,   \
-            1) number(DEVREG_RESOURCE_PREFETCHABLE, 2) number(DEVREG_RESOURCE_READ_ONLY, 4)                 \
-            number(DEVREG_RESOURCE_64, 8) number(DEVREG_ACCESS_WRITE, 1) number(DEVREG_ACCESS_REPEAT, 2)    \
-                    number(DEVREG_CAPABILITY_MEMORY, 1) number(DEVREG_CAPABILITY_PORTS, 2)                  \
-                            number(DEVREG_CAPABILITY_PCI, 4) number(DEVREG_CAPABILITY_PLATFORM, 8)          \
-                                    number(DEVREG_CAPABILITY_ACCESS_64, 16)
+// clang-format off
+#define NUMBERS(number)                                                       \
+    number(DEVREG_GET_INFO, 0xc028d500)                                       \
+    number(DEVREG_CLAIM_REGION, 0xc078d501)                                   \
+    number(DEVREG_OPEN_DEVICE, 0xc088d502)                                    \
+    number(DEVREG_DEVICE_INFO, 0xc018d503)                                    \
+    number(DEVREG_RESOURCE_INFO, 0xc040d504)                                  \
+    number(DEVREG_CLAIM_RESOURCE, 0xc080d505)                                 \
+    number(DEVREG_RESET, 0xc008d506)                                          \
+    number(DEVREG_REGION_INFO, 0xc040d507)                                    \
+    number(DEVREG_ACCESS, 0xc028d508)                                         \
+    number(DEVREG_ABI, 1)                                                     \
+    number(DEVREG_ACCESS_COUNT_MAX, 1048576)                                  \
+    number(DEVREG_NAME_SIZE, 32)                                              \
+    number(DEVREG_OWNER_SIZE, 64)                                             \
+    number(DEVREG_DEVICE_SIZE, 64)                                            \
+    number(DEVREG_REGION_PORTS, 1)                                            \
+    number(DEVREG_REGION_READ_ONLY, 2)                                        \
+    number(DEVREG_REGION_WRITE_COMBINING, 4)                                  \
+    number(DEVREG_REGION_MAPPABLE, 8)                                         \
+    number(DEVREG_REGION_GONE, 16)                                            \
+    number(DEVREG_DEVICE_PCI, 1)                                              \
+    number(DEVREG_DEVICE_PLATFORM, 2)                                         \
+    number(DEVREG_DEVICE_RESET, 4)                                            \
+    number(DEVREG_DEVICE_GONE, 8)                                             \
+    number(DEVREG_RESOURCE_PORTS, 1)                                          \
+    number(DEVREG_RESOURCE_PREFETCHABLE, 2)                                   \
+    number(DEVREG_RESOURCE_READ_ONLY, 4)                                      \
+    number(DEVREG_RESOURCE_64, 8)                                             \
+    number(DEVREG_ACCESS_WRITE, 1)                                            \
+    number(DEVREG_ACCESS_REPEAT, 2)                                           \
+    number(DEVREG_CAPABILITY_MEMORY, 1)                                       \
+    number(DEVREG_CAPABILITY_PORTS, 2)                                        \
+    number(DEVREG_CAPABILITY_PCI, 4)                                          \
+    number(DEVREG_CAPABILITY_PLATFORM, 8)                                     \
+    number(DEVREG_CAPABILITY_ACCESS_64, 16)                                   \
+    number(DEVREG_INTERRUPT_INFO, 0xc018d509)                                 \
+    number(DEVREG_OPEN_INTERRUPTS, 0xc010d50a)                                \
+    number(DEVREG_SET_ACKNOWLEDGE, 0xc038d50b)                                \
+    number(DEVREG_MASK_INTERRUPTS, 0xc010d50c)                                \
+    number(DEVREG_INTERRUPT_LINE, 1)                                          \
+    number(DEVREG_INTERRUPT_MSI, 2)                                           \
+    number(DEVREG_INTERRUPT_MSIX, 4)                                          \
+    number(DEVREG_VECTORS_MAX, 2048)                                          \
+    number(DEVREG_RECORDS_MAX, 65536)                                         \
+    number(DEVREG_ACKNOWLEDGE_READ, 1)                                        \
+    number(DEVREG_ACKNOWLEDGE_WRITE, 2)                                       \
+    number(DEVREG_ACKNOWLEDGE_CONSTANT, 4)                                    \
+    number(DEVREG_MASK_SET, 1)                                                \
+    number(DEVREG_INTERRUPT_VALUE, 1)                                         \
+    number(DEVREG_INTERRUPT_MASKED, 2)                                        \
+    number(DEVREG_CAPABILITY_INTERRUPTS, 32)
+// clang-format on
 NUMBERS(NUMBER)
 
 #define PRINT_FIELD(type, name, offset, octets)                                                             \
@@ -97,7 +205,7 @@ static void get_info(void)
     check_equal(info.page_size, page_size());
     check_equal(info.capabilities, DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PORTS |
                                            DEVREG_CAPABILITY_PCI | DEVREG_CAPABILITY_PLATFORM |
-                                           DEVREG_CAPABILITY_ACCESS_64);
+                                           DEVREG_CAPABILITY_ACCESS_64 | DEVREG_CAPABILITY_INTERRUPTS);
     check(memchr(info.version, 0, sizeof(info.version)) != NULL);
     char version[sizeof(info.version) + 1];
     snprintf(version, sizeof(version), "%s", info.version);

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum kind { CONTROL, DEVICE, REGION, KINDS };
-static const char *const kind_names[KINDS] = {"control", "device", "region"};
+enum kind { CONTROL, DEVICE, REGION, INTERRUPTS, KINDS };
+static const char *const kind_names[KINDS] = {"control", "device", "region", "interrupts"};
 
 // A descriptor of each kind. TESTDEV is bound to devreg too, and not open.
 struct desk {
@@ -30,6 +30,10 @@ union argument {
     struct devreg_reset reset;
     struct devreg_region_info region_info;
     struct devreg_access access;
+    struct devreg_interrupt_info interrupt_info;
+    struct devreg_open_interrupts open_interrupts;
+    struct devreg_acknowledge acknowledge;
+    struct devreg_mask_interrupts mask_interrupts;
 };
 
 static uint32_t access_value;
@@ -66,6 +70,23 @@ static void fill_access(union argument *argument)
     argument->access.data = (uintptr_t)&access_value;
 }
 
+static void fill_open_interrupts(union argument *argument)
+{
+    argument->open_interrupts.flags = DEVREG_INTERRUPT_MSI;
+    argument->open_interrupts.count = 1;
+}
+
+static void fill_acknowledge(union argument *argument)
+{
+    argument->acknowledge.flags = DEVREG_ACKNOWLEDGE_READ;
+    argument->acknowledge.width = 4;
+}
+
+static void fill_mask(union argument *argument)
+{
+    argument->mask_interrupts.count = 1;
+}
+
 // A call that works as it is filled (`error` 0), or fails with `error` after its argument was found good.
 struct call {
     const char *name;
@@ -99,13 +120,25 @@ static const struct call calls[] = {
                 offsetof(struct devreg_region_info, reserved), fill_nothing, false, true},
         {CALL(DEVREG_ACCESS, devreg_access), REGION, 0, DEVREG_ACCESS_WRITE | DEVREG_ACCESS_REPEAT,
                 offsetof(struct devreg_access, reserved), fill_access, false, true},
+        {CALL(DEVREG_INTERRUPT_INFO, devreg_interrupt_info), DEVICE, 0, 0,
+                offsetof(struct devreg_interrupt_info, reserved), fill_nothing, false, true},
+        // The desk has them open.
+        {CALL(DEVREG_OPEN_INTERRUPTS, devreg_open_interrupts), DEVICE, EBUSY, 0, 0, fill_open_interrupts,
+                true, false},
+        {CALL(DEVREG_SET_ACKNOWLEDGE, devreg_acknowledge), INTERRUPTS, 0,
+                DEVREG_ACKNOWLEDGE_WRITE | DEVREG_ACKNOWLEDGE_CONSTANT,
+                offsetof(struct devreg_acknowledge, reserved), fill_acknowledge, false, false},
+        {CALL(DEVREG_MASK_INTERRUPTS, devreg_mask_interrupts), INTERRUPTS, 0, DEVREG_MASK_SET, 0, fill_mask,
+                false, false},
 };
 
 static struct desk set_desk(void)
 {
     struct opened edu = open_edu();
-    struct desk desk = {{edu.control, edu.device, 0}};
+    struct desk desk = {{edu.control, edu.device, 0, 0}};
+    struct devreg_open_interrupts open = {.argsz = sizeof(open), .flags = DEVREG_INTERRUPT_MSI, .count = 1};
     desk.descriptors[REGION] = fine(claim_resource(edu.device, 0, 0, 0, 0x1000, "desk", NULL));
+    desk.descriptors[INTERRUPTS] = fine(ioctl(edu.device, DEVREG_OPEN_INTERRUPTS, &open));
     bind_device("pci", TESTDEV);
     return desk;
 }

@@ -30,7 +30,7 @@ struct test_case {
 /* One table for each file of cases; the last row is empty. */
 extern const struct test_case abi_cases[], argument_cases[], text_cases[], claim_cases[], foreign_cases[],
         access_cases[], port_cases[], mapping_cases[], vma_cases[], device_cases[], removal_cases[],
-        right_cases[], load_cases[], race_cases[], fault_cases[];
+        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[];
 
 /* Holds the module by what `what` says until it is killed: for tests of rmmod. False when that is not known.
  */
@@ -45,6 +45,7 @@ void print_layout(void);
 #define TESTDEV  "0000:00:08.0" /* BAR 0 4 KiB of memory, BAR 1 256 ports */
 #define IVSHMEM  "0000:00:09.0" /* BAR 2 8 MiB of RAM, 64 bits wide, prefetchable */
 #define NETWORK  "0000:00:04.0" /* bound to virtio-pci */
+#define NIC      "0000:00:0d.0" /* e1000e, without a driver: five vectors of MSI-X */
 #define FW_CFG   "QEMU0002:00"  /* a platform device: ports 0x510 to 0x51b */
 #define UIO_EDU  "0000:00:0a.0" /* bound to uio_pci_generic in some rigs, without a driver in others */
 

@@ -40,13 +40,15 @@ TEST_DEVICES = [
     # payload/run/rig/bind-devices gives these two to uio_pci_generic and to devreg's own module.
     "edu,id=edu-uio,addr=0xa",
     "edu,id=edu-kmod,addr=0xb",
+    # Several interrupts: its driver is kept out (modprobe.blacklist).
+    "e1000e,id=nic,addr=0xd,romfile=",
 ]
 TEST_OBJECTS = ["memory-backend-ram,id=ivshmem-memory,size=8M,share=on"]
 
 # mitigations and tsc: guarding against, and doubting, an emulated processor only costs time. A fixed machine ID, as
 # systemd takes a start without one for the first and sets up everything again.
 KERNEL_ARGUMENTS = """
-console=ttyS0 loglevel=5 panic=-1 mitigations=off tsc=reliable net.ifnames=0
+console=ttyS0 loglevel=5 panic=-1 mitigations=off tsc=reliable net.ifnames=0 modprobe.blacklist=e1000e
 systemd.machine_id=64657672656772696700000000000001 systemd.show_status=auto
 """
 
