@@ -90,6 +90,13 @@ enum interrupt_type {
     INTERRUPT_LINE, /* INTx of PCI, or a platform device's */
 };
 
+/* A number of this width as the region's order of octets has it, from what the order of the other would make
+ * of it; for little-endian regions the same. */
+static inline uint64_t region_order(const struct region_description *region, unsigned width, uint64_t value)
+{
+    return region->endianness == ENDIANNESS_BIG ? __builtin_bswap64(value) >> (64 - 8 * width) : value;
+}
+
 struct device_description {
     char *name;
     char *description;

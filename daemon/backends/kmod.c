@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "backends/kmod_interrupts.h"
 #include "backends/kmod_ioctl.h"
 #include "backends/mapping.h"
 #include "backends/pci_function.h"
@@ -31,6 +32,7 @@ struct kmod_device {
     struct backend_device base;
     uint32_t kind; /* DEVREG_DEVICE_PCI or _PLATFORM; 0: a raw window */
     int file;      /* the device's; -1: a raw window */
+    const struct device_description *description;
     struct kmod_region *regions;
 };
 
@@ -158,6 +160,7 @@ static int kmod_device_open(const struct device_description *description, struct
         return error_set(error, -ENOMEM, "out of memory");
     device->file = -1;
     device->kind = find_kind(description);
+    device->description = description;
     module = kmod_open(NULL, error);
     if (module < 0)
         return module;
@@ -295,6 +298,19 @@ static int kmod_write(
     return kmod_access(region->file, access, true, (void *)values, ret_done);
 }
 
+static int open_interrupts(
+        struct backend_device *base, struct backend_interrupts **ret_interrupts, struct error *error)
+{
+    const struct kmod_device *device = container_of(base, struct kmod_device, base);
+
+    if (!device->kind)
+        return error_set(error, -EOPNOTSUPP,
+                "a window of addresses has no interrupts: describe the device itself (address, id or "
+                "platform)");
+    return kmod_interrupts_open(device->file, device->description,
+            device->kind == DEVREG_DEVICE_PCI ? "intx" : "line", ret_interrupts, error);
+}
+
 static const struct backend_form forms[] = {
         {
                 .device_needs_one = KEY_ADDRESS | KEY_ID,
@@ -330,4 +346,8 @@ const struct backend backend_kmod = {
         .region_close = kmod_region_close,
         .read = kmod_read,
         .write = kmod_write,
+        .interrupts_open = open_interrupts,
+        .interrupts_close = kmod_interrupts_close,
+        .interrupts_read = kmod_interrupts_read,
+        .interrupts_mask = kmod_interrupts_mask,
 };

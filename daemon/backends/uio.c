@@ -12,6 +12,7 @@
 #include "backends/pci_function.h"
 #include "backends/ports.h"
 #include "backends/sysfs.h"
+#include "backends/uio_interrupts.h"
 #include "backends/uio_place.h"
 #include "backends/uio_sysfs.h"
 #include "util/cleanup.h"
@@ -19,6 +20,7 @@
 
 struct uio_device {
     struct backend_device base;
+    const struct device_description *description;
     char node[UIO_NODE_SIZE];
     int directory; /* in sysfs */
     int function;  /* likewise, of the PCI function; -1: it is another device */
@@ -120,6 +122,7 @@ static int look_up(
 
     if (!device)
         return error_set(error, -ENOMEM, "out of memory");
+    device->description = description;
     device->directory = device->function = device->file = -1;
     r = uio_usable(error);
     if (r < 0)
@@ -254,6 +257,15 @@ static int uio_write(
                                        : mapping_write(&region->mapping, access, values, ret_done);
 }
 
+static int open_interrupts(
+        struct backend_device *base, struct backend_interrupts **ret_interrupts, struct error *error)
+{
+    const struct uio_device *device = container_of(base, struct uio_device, base);
+
+    return uio_interrupts_open(
+            device->description, device->node, device->directory, device->function, ret_interrupts, error);
+}
+
 static const struct backend_form forms[] = {
         {
                 .device_needs_one = KEY_ADDRESS | KEY_ID,
@@ -284,4 +296,8 @@ const struct backend backend_uio = {
         .region_close = uio_region_close,
         .read = uio_read,
         .write = uio_write,
+        .interrupts_open = open_interrupts,
+        .interrupts_close = uio_interrupts_close,
+        .interrupts_read = uio_interrupts_read,
+        .interrupts_mask = uio_interrupts_mask,
 };
