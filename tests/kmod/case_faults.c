@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -188,6 +189,51 @@ static void claim_window(void)
     check(with_faults(&(struct attempt){make_window, close_made, no_memory_or_busy}) > 0);
 }
 
+static int make_interrupts(void)
+{
+    struct devreg_open_interrupts open = {
+            .argsz = sizeof(open), .flags = DEVREG_INTERRUPT_MSI, .count = 1, .records = 1024};
+    made = ioctl(device, DEVREG_OPEN_INTERRUPTS, &open);
+    return made < 0 ? -1 : 0;
+}
+
+static void opening_interrupts(void)
+{
+    struct opened edu = open_edu();
+    device = edu.device;
+    // The kernel gives ENOSPC for all that goes wrong with messages.
+    static const int errors[] = {ENOMEM, ENOSPC, 0};
+    check(with_faults(&(struct attempt){make_interrupts, close_made, errors}) > 0);
+}
+
+static int interrupts;
+
+static int make_acknowledge(void)
+{
+    struct devreg_acknowledge acknowledge = {.argsz = sizeof(acknowledge),
+            .flags = DEVREG_ACKNOWLEDGE_READ | DEVREG_ACKNOWLEDGE_WRITE,
+            .width = 4,
+            .status = 0x24,
+            .acknowledge = 0x64};
+    return ioctl(interrupts, DEVREG_SET_ACKNOWLEDGE, &acknowledge);
+}
+
+static void undo_acknowledge(void)
+{
+    struct devreg_acknowledge none = {.argsz = sizeof(none)};
+    fine(ioctl(interrupts, DEVREG_SET_ACKNOWLEDGE, &none));
+}
+
+static void acknowledging(void)
+{
+    struct opened edu = open_edu();
+    device = edu.device;
+    fine(claim_resource(device, 0, 0, 0, 0, "fault", NULL));
+    fine(make_interrupts());
+    interrupts = made;
+    check(with_faults(&(struct attempt){make_acknowledge, undo_acknowledge, no_memory}) > 0);
+}
+
 static struct area area;
 static void *fresh_map;
 
@@ -315,6 +361,8 @@ const struct test_case fault_cases[] = {
         {"faults_claim_ports", claim_ports, CASE_FAULTS},
         {"faults_opening_device", opening_device, CASE_FAULTS},
         {"faults_claim_window", claim_window, CASE_FAULTS},
+        {"faults_opening_interrupts", opening_interrupts, CASE_FAULTS},
+        {"faults_acknowledging", acknowledging, CASE_FAULTS},
         {"faults_mapping", mapping, CASE_FAULTS},
         {"faults_accessing", accessing, CASE_FAULTS},
         {"faults_binding", binding, CASE_FAULTS},

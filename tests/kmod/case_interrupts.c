@@ -320,10 +320,10 @@ static void acknowledges(void)
     check_equal(record.value, 0);
     context("its registers stay when the region is closed");
     fine(set_acknowledge(edu.interrupts, edu_acknowledge()));
-    int other = fine(claim_resource(edu.device, 0, 0, 0x1000, 0x1000, "other", NULL));
-    (void)other;
+    mask(edu.interrupts);
     raise_it(&edu, 0x10);
     close(edu.region);
+    unmask(edu.interrupts);
     check_equal(take(edu.interrupts).value, 0x1f);
 }
 
@@ -659,7 +659,7 @@ static void *keep_masking(void *argument)
 
 static void all_at_once(void)
 {
-    for (unsigned round = 0; round < 10; round++) {
+    for (unsigned round = 0; round < 6; round++) {
         struct source edu = open_source(EDU, round % 2 ? DEVREG_INTERRUPT_MSI : DEVREG_INTERRUPT_LINE, 8);
         pthread_t threads[3];
         context("round %u", round);
@@ -679,11 +679,11 @@ static void all_at_once(void)
 
 // QEMU's e1000e: writing to its cause register raises an interrupt for each bit that is enabled, and a table
 // says which vector a cause has.
-#define NIC_CAUSE_READ 0x00c0
-#define NIC_CAUSE_SET  0x00c8
-#define NIC_ENABLE     0x00d0
-#define NIC_VECTORS    0x00e4
-#define NIC_CAUSE(i)   (1U << (20 + (i)))
+#define NIC_CAUSES    0x00c0
+#define NIC_CAUSE_SET 0x00c8
+#define NIC_ENABLE    0x00d0
+#define NIC_VECTORS   0x00e4
+#define NIC_CAUSE(i)  (1U << (20 + (i)))
 
 static void several_vectors(void)
 {
@@ -696,6 +696,7 @@ static void several_vectors(void)
     fine(try_mask(interrupts, 0, 0, 5));
     write_value(region, NIC_VECTORS, 4, 0x000cba98); // cause i has vector i
     write_value(region, NIC_ENABLE, 4, 0x01f00000);
+    write_value(region, NIC_CAUSES, 4, UINT32_MAX); // what an earlier run has left
     uint64_t sequence = 0;
     for (uint64_t number = 1; number <= 20; number++)
         for (unsigned vector = 0; vector < 5; vector++) {
@@ -705,7 +706,7 @@ static void several_vectors(void)
             check_equal(record.vector, vector);
             check_equal(record.number, number);
             check_equal(record.sequence, ++sequence);
-            read_value(region, NIC_CAUSE_READ, 4); // which clears it
+            write_value(region, NIC_CAUSES, 4, NIC_CAUSE(vector)); // which clears it
         }
     context("one is masked, the others are not");
     fine(try_mask(interrupts, DEVREG_MASK_SET, 2, 1));

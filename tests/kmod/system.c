@@ -214,6 +214,7 @@ int settle(void)
             {"pci", FREE_EDU, false},
             {"pci", TESTDEV, false},
             {"pci", IVSHMEM, false},
+            {"pci", NIC, false},
             {"pci", EDU, true},
             {"platform", FW_CFG, false},
     };
