@@ -37,11 +37,12 @@ TEST_DEVICES = [
     "edu,id=edu,addr=0x7",
     "pci-testdev,id=testdev,addr=0x8",
     "ivshmem-plain,id=ivshmem,addr=0x9,memdev=ivshmem-memory",
-    # payload/run/rig/bind-devices gives these two to uio_pci_generic and to devreg's own module.
+    # payload/run/rig/bind-devices gives these to uio_pci_generic and to devreg's own module. The network card is there for
+    # its several interrupts; its driver is kept out (modprobe.blacklist).
     "edu,id=edu-uio,addr=0xa",
     "edu,id=edu-kmod,addr=0xb",
-    # Several interrupts: its driver is kept out (modprobe.blacklist).
     "e1000e,id=nic,addr=0xd,romfile=",
+    "edu,id=edu-intx,addr=0xe",
 ]
 TEST_OBJECTS = ["memory-backend-ram,id=ivshmem-memory,size=8M,share=on"]
 
