@@ -719,6 +719,7 @@ static void test_read_fails_while_acknowledged(void **state)
 {
     (void)state;
     set_status(1);
+    fixture.fault.regions[1].slow = true; /* so that it never blocks the loop */
     for (unsigned i = 0; i < 2; i++) {
         atomic_store(&fixture.fault.blocking, true);
         come((struct interrupt_record){.source = 1, .masked = true});
