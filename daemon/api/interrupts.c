@@ -19,14 +19,6 @@ static void write_position(struct json_writer *writer, const struct daemon *daem
     json_put_string(writer, "position", event_id_format(daemon, events_next(daemon->events) - 1, id));
 }
 
-/* When its last interrupt came: as its event says, while that is kept. */
-static uint64_t last_realtime_ns(const struct daemon *daemon, const struct interrupt_source *source)
-{
-    const struct event *event = events_get(daemon->events, source->last_sequence);
-
-    return event ? event->realtime_ns : clock_realtime_at(source->last_monotonic_ns);
-}
-
 /* The status register's value is for those who are told of the interrupt. */
 static void write_last(
         struct json_writer *writer, const struct call *call, const struct interrupt_source *source)
@@ -41,7 +33,7 @@ static void write_last(
     }
     json_begin_object(writer, "last");
     json_put_string(writer, "id", event_id_format(daemon, source->last_sequence, id));
-    json_put_string(writer, "time", date_format_ns(last_realtime_ns(daemon, source), date));
+    json_put_string(writer, "time", date_format_ns(source->last_realtime_ns, date));
     if (!source->has_last_value || !sources_may_see(daemon, call->principal, source, &decision))
         json_put_string(writer, "value", NULL);
     else if (source->description->acknowledged)

@@ -131,8 +131,8 @@ struct backend {
     /* Opens all interrupts that the description has, unmasked. NULL: this backend has none. Of a device that
      * is open; its regions may be open or not, and are opened and closed meanwhile. Returns 0 or a negative
      * errno with the reason and what to do about it. */
-    int (*interrupts_open)(struct backend_device *device, struct backend_interrupts **ret_interrupts,
-            struct error *error);
+    int (*interrupts_open)(
+            struct backend_device *device, struct backend_interrupts **ret_interrupts, struct error *error);
     void (*interrupts_close)(struct backend_interrupts *interrupts);
 
     /* Takes up to `count` records without waiting. Returns 0, also with none, or -ENODEV when they are gone

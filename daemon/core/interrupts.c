@@ -236,6 +236,7 @@ static void add_interrupt(struct source *source, const struct interrupt_record *
     shown->has_last_value = record->has_value;
     shown->last_value = record->value;
     events_add(events, &event);
+    shown->last_realtime_ns = events_get(events, shown->last_sequence)->realtime_ns;
     need_tick(interrupts);
 }
 

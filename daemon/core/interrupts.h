@@ -31,7 +31,8 @@ struct interrupt_source {
     uint64_t storms;
     uint64_t unmask_us;         /* INTERRUPT_STORM: when it will be, monotonic */
     uint64_t last_sequence;     /* of its last event, 0: none yet */
-    uint64_t last_monotonic_ns; /* when that came */
+    uint64_t last_monotonic_ns; /* when that came, also when it is no longer kept */
+    uint64_t last_realtime_ns;
     uint64_t last_value;
     bool has_last_value;
     double rate; /* a second, lately */

@@ -39,6 +39,9 @@ def pytest_generate_tests(metafunc):
     if "edu_name" in metafunc.fixturenames:
         names = os.environ.get("DEVREG_EDU_REGIONS", "edu") if HOST else "edu"
         metafunc.parametrize("edu_name", names.split())
+    if "source_name" in metafunc.fixturenames:
+        names = os.environ.get("DEVREG_EDU_SOURCES", "") if HOST else "edu-msi"
+        metafunc.parametrize("source_name", names.split())
 
 
 RAM_SIZE = 0x1000000
@@ -58,6 +61,7 @@ def configuration(workspace):
     """A region of every kind."""
     return {"devices": [
         board.sim("edu", "edu", trace=str(workspace / "edu.trace"), widths=[32, 64]),
+        {**board.sim("edu", "edu-msi"), "interrupts": [{"acknowledge": {"read": "0x24", "write": "0x64"}}]},
         {**board.sim("odd", "odd", trace=str(workspace / "odd.trace")), "interrupts": [{}]},
         board.sim("ram", "ram", size=RAM_SIZE),
         board.sim("ram", "traced", trace=str(workspace / "traced.trace"), size="0x1000"),

@@ -41,8 +41,10 @@ TEST_DEVICES = [
     # its several interrupts; its driver is kept out (modprobe.blacklist).
     "edu,id=edu-uio,addr=0xa",
     "edu,id=edu-kmod,addr=0xb",
+    "edu,id=edu-msi,addr=0xc",
     "e1000e,id=nic,addr=0xd,romfile=",
     "edu,id=edu-intx,addr=0xe",
+    "edu,id=edu-line,addr=0xf",
 ]
 TEST_OBJECTS = ["memory-backend-ram,id=ivshmem-memory,size=8M,share=on"]
 
