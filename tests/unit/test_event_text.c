@@ -3,7 +3,6 @@
  * texts. */
 #include "test.h"
 
-
 #include "api/event_text.h"
 #include "core/interrupts.h"
 
