@@ -35,8 +35,15 @@ def running(start_daemon):
     return start_daemon(configuration(streams_per_principal=64))
 
 
+def count_of(client, name):
+    return client.get(f"/v1/interrupts/{name}").ok().json["count"]
+
+
 def interrupt(client, value=1, name="edu"):
+    """Returns when it has become an event, so that the next one is another."""
+    before = count_of(client, name)
     client.region(name).write(RAISE, value)
+    board.wait_for(lambda: count_of(client, name) > before, "it comes")
 
 
 def many(client, count, pace_us=0):
@@ -47,9 +54,9 @@ def many(client, count, pace_us=0):
 
 def flood(client, count):
     """More than fits into what is between the daemon and one of its clients; returns when all are there."""
-    before = client.get("/v1/interrupts/odd").ok().json["count"]
+    before = count_of(client, "odd")
     many(client, count)
-    board.wait_for(lambda: client.get("/v1/interrupts/odd").ok().json["count"] >= before + count, "all come", 60)
+    board.wait_for(lambda: count_of(client, "odd") >= before + count, "all come", 60)
 
 
 def names(events):

@@ -66,9 +66,9 @@ def test_list_and_one(running):
 
 def test_after_interrupts(running):
     with running.client() as client:
-        for value in (1, 2, 0x30):
+        for count, value in enumerate((1, 2, 0x30), 1):
             client.region("edu").write(RAISE, value)
-        row = wait_for_count(client, 3)
+            row = wait_for_count(client, count)
         assert row["state"] == "on" and row["missed"] == 0 and row["rate"] >= 0
         assert row["last"]["value"] == "0x00000030" and TIME.fullmatch(row["last"]["time"])
         assert row["last"]["id"] == row["position"]
