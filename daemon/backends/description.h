@@ -70,7 +70,7 @@ struct acknowledge_description {
     uint64_t write; /* offset of the register that is written then */
     bool constant;  /* `value` is written, otherwise what was read */
     uint64_t value;
-    uint64_t mask; /* bits of the status that are this interrupt's: with all of them 0 it is not ours */
+    uint64_t mask; /* bits of the status that ask for the write: with all of them 0 nothing is written */
 };
 
 /* A source of interrupts. */

@@ -263,16 +263,7 @@ static int write_register(
     return record(device->trace, 'W', access, index, value, r);
 }
 
-/* From the board's order of octets to the region's, or back. */
-static uint64_t reorder(const struct sim_region *region, unsigned width, uint64_t value)
-{
-    if (region->description->endianness == ENDIANNESS_LITTLE)
-        return value;
-    return __builtin_bswap64(value) >> (64 - width * 8);
-}
-
-/* Returns whether it is the source's interrupt, so far as can be told. */
-static bool acknowledge(struct sim_region *region, const struct acknowledge_description *description,
+static void acknowledge(struct sim_region *region, const struct acknowledge_description *description,
         struct interrupt_record *taken)
 {
     const struct access status = {.offset = description->read, .width = description->width, .count = 1};
@@ -280,16 +271,13 @@ static bool acknowledge(struct sim_region *region, const struct acknowledge_desc
     uint64_t value = 0;
 
     if (read_register(region, &status, 0, &value) < 0)
-        return true;
+        return;
     taken->has_value = true;
-    taken->value = reorder(region, description->width, value);
-    if (!(taken->value & description->mask))
-        return false;
+    taken->value = region_order(region->description, description->width, value);
     if (description->constant)
-        value = reorder(region, description->width, description->value);
-    if (description->writes)
+        value = region_order(region->description, description->width, description->value);
+    if (description->writes && taken->value & description->mask)
         write_register(region, &back, 0, value);
-    return true;
 }
 
 void sim_raise(struct sim_line *line, unsigned vector)
@@ -305,8 +293,9 @@ static void take(struct sim_device *device, unsigned source, uint64_t time_ns)
     const struct interrupt_description *description = &device->description->interrupts[source];
     struct interrupt_record taken = {.source = source, .time_ns = time_ns};
 
-    if (!description->acknowledged || acknowledge(device->region, &description->acknowledge, &taken))
-        sim_interrupts_add(device->taker->interrupts, &taken);
+    if (description->acknowledged)
+        acknowledge(device->region, &description->acknowledge, &taken);
+    sim_interrupts_add(device->taker->interrupts, &taken);
 }
 
 /* To be called after each of the board's functions. Acknowledging may raise the next. */

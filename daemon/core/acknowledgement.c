@@ -8,15 +8,14 @@
 
 static void run_queue(struct acknowledgement *acknowledgement);
 
-static void finish(struct acknowledgement *acknowledgement, enum acknowledgement_result result,
-        const struct error *error)
+static void finish(struct acknowledgement *acknowledgement, const struct error *error)
 {
     struct interrupt_record record = acknowledgement->queue[acknowledgement->first];
 
     acknowledgement->first = (acknowledgement->first + 1) % ACKNOWLEDGEMENT_QUEUE;
     acknowledgement->count--;
     acknowledgement->busy = false;
-    acknowledgement->acknowledged(acknowledgement, &record, result, error);
+    acknowledgement->acknowledged(acknowledgement, &record, error);
     run_queue(acknowledgement);
 }
 
@@ -51,7 +50,7 @@ static void start(struct acknowledgement *acknowledgement, enum operation_kind k
     if (r == 0)
         r = operation_start(acknowledgement->dispatch, operation, &error);
     if (r < 0)
-        finish(acknowledgement, ACKNOWLEDGEMENT_FAILED, &error);
+        finish(acknowledgement, &error);
 }
 
 static void handle_written(struct operation *operation)
@@ -61,8 +60,7 @@ static void handle_written(struct operation *operation)
     if (is_forgotten(acknowledgement))
         run_queue(acknowledgement);
     else
-        finish(acknowledgement, operation->result < 0 ? ACKNOWLEDGEMENT_FAILED : ACKNOWLEDGEMENT_DONE,
-                &operation->error);
+        finish(acknowledgement, operation->result < 0 ? &operation->error : NULL);
 }
 
 static void write_back(struct acknowledgement *acknowledgement, uint64_t status)
@@ -83,17 +81,15 @@ static void handle_read(struct operation *operation)
         return;
     }
     if (operation->result < 0) {
-        finish(acknowledgement, ACKNOWLEDGEMENT_FAILED, &operation->error);
+        finish(acknowledgement, &operation->error);
         return;
     }
     record->has_value = true;
     record->value = operation_get_value(operation, 0);
-    if (!(record->value & acknowledgement->description->mask))
-        finish(acknowledgement, ACKNOWLEDGEMENT_FOREIGN, NULL);
-    else if (acknowledgement->description->writes)
+    if (acknowledgement->description->writes && record->value & acknowledgement->description->mask)
         write_back(acknowledgement, record->value);
     else
-        finish(acknowledgement, ACKNOWLEDGEMENT_DONE, NULL);
+        finish(acknowledgement, NULL);
 }
 
 /* Accesses that are made at once complete in here, so it is a loop and does not call itself. */

@@ -10,12 +10,6 @@
 
 enum { ACKNOWLEDGEMENT_QUEUE = 64 };
 
-enum acknowledgement_result {
-    ACKNOWLEDGEMENT_FOREIGN, /* the status has none of the source's bits: it was another's interrupt */
-    ACKNOWLEDGEMENT_DONE,
-    ACKNOWLEDGEMENT_FAILED,
-};
-
 struct acknowledgement {
     /* The owner's. */
     struct dispatch *dispatch;
@@ -23,9 +17,9 @@ struct acknowledgement {
     const struct acknowledge_description *description;
 
     /* On the loop, maybe before acknowledgement_submit() returns; the record has the status if it was read.
-     * The error is only that of ACKNOWLEDGEMENT_FAILED. */
+     * error is NULL unless it failed. */
     void (*acknowledged)(struct acknowledgement *acknowledgement, const struct interrupt_record *record,
-            enum acknowledgement_result result, const struct error *error);
+            const struct error *error);
     void *context;
 
     struct operation operation;

@@ -40,9 +40,8 @@ struct source {
     struct watched *watched;
     struct storm_meter meter;
     struct acknowledgement *acknowledgement; /* NULL: it has none */
-    uint64_t foreign_missed; /* that came before others' interrupts: told with the next of its own */
-    uint64_t ticked;         /* the count when rates were worked out last */
-    uint64_t reported_us;    /* when it was complained about */
+    uint64_t ticked;                         /* the count when rates were worked out last */
+    uint64_t reported_us;                    /* when it was complained about */
 };
 
 struct interrupts {
@@ -217,7 +216,6 @@ static void add_interrupt(struct source *source, const struct interrupt_record *
     struct interrupts *interrupts = source->watched->owner;
     struct events *events = interrupts->daemon->events;
     struct interrupt_source *shown = &source->shown;
-    uint64_t missed = record->missed + source->foreign_missed;
     struct event event = {.kind = EVENT_INTERRUPT,
             .monotonic_ns = record->time_ns,
             .device = shown->device,
@@ -225,11 +223,10 @@ static void add_interrupt(struct source *source, const struct interrupt_record *
             .has_value = record->has_value,
             .value = record->value,
             .masked = masked,
-            .missed = missed};
+            .missed = record->missed};
 
-    source->foreign_missed = 0;
-    shown->count += missed + 1;
-    shown->missed += missed;
+    shown->count += record->missed + 1;
+    shown->missed += record->missed;
     event.number = shown->count;
     shown->last_sequence = events_next(events);
     shown->last_monotonic_ns = record->time_ns;
@@ -259,20 +256,17 @@ static void wait_after(struct source *source)
 }
 
 static void handle_acknowledged(struct acknowledgement *acknowledgement,
-        const struct interrupt_record *record, enum acknowledgement_result result, const struct error *error)
+        const struct interrupt_record *record, const struct error *error)
 {
     struct source *source = acknowledgement->context;
 
-    if (result == ACKNOWLEDGEMENT_FAILED)
+    if (error)
         complain(source, "the acknowledgement failed: %s", error->message);
-    if (record->masked && result == ACKNOWLEDGEMENT_FAILED)
+    if (record->masked && error)
         wait_after(source);
     else if (record->masked)
         unmask_after(source);
-    if (result == ACKNOWLEDGEMENT_FOREIGN)
-        source->foreign_missed += record->missed;
-    else
-        add_interrupt(source, record, record->masked && source->shown.state == INTERRUPT_WAITING);
+    add_interrupt(source, record, record->masked && source->shown.state == INTERRUPT_WAITING);
 }
 
 static void handle_record(struct source *source, const struct interrupt_record *record)
