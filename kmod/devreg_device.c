@@ -186,9 +186,35 @@ static int reset_alone(struct devreg_device *device)
     down_write(&device->lock);
     region_unmap_all(device);
     mutex_unlock(&devreg_lock);
+    WRITE_ONCE(device->resetter, current);
     r = device->bus->reset(device->device);
+    WRITE_ONCE(device->resetter, NULL);
     up_write(&device->lock);
     return r;
+}
+
+void device_pause_bound(struct device *bound)
+{
+    struct devreg_device *device = dev_get_drvdata(bound);
+
+    if (READ_ONCE(device->resetter) == current)
+        return;
+    mutex_lock(&device->reset);
+    if (device->interrupts && !device->interrupts->paused)
+        vectors_pause(device->interrupts);
+    mutex_unlock(&device->reset);
+}
+
+void device_resume_bound(struct device *bound)
+{
+    struct devreg_device *device = dev_get_drvdata(bound);
+
+    if (READ_ONCE(device->resetter) == current)
+        return;
+    mutex_lock(&device->reset);
+    if (device->interrupts && device->interrupts->paused)
+        vectors_resume(device->interrupts);
+    mutex_unlock(&device->reset);
 }
 
 static int call_reset(struct call *call, void *argument)
@@ -196,15 +222,17 @@ static int call_reset(struct call *call, void *argument)
     struct devreg_device *device = call->file->private_data;
     struct devreg_reset *reset = argument;
     int r = check_flags(reset->flags, 0);
+    bool pause;
 
     if (r)
         return r;
     if (mutex_lock_killable(&device->reset))
         return -EINTR;
-    if (device->interrupts)
+    pause = device->interrupts && !device->interrupts->paused;
+    if (pause)
         vectors_pause(device->interrupts);
     r = device->gone ? -ENODEV : reset_alone(device);
-    if (device->interrupts)
+    if (pause)
         vectors_resume(device->interrupts);
     mutex_unlock(&device->reset);
     return r;

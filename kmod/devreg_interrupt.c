@@ -101,12 +101,7 @@ static int call_mask(struct call *call, void *argument)
     if (interrupts->ended)
         r = -ENODEV;
     for (i = 0; r == 0 && i < mask->count; i++) {
-        struct vector *vector = find_vector(interrupts, mask->vector + i);
-
-        if (mask->flags & DEVREG_MASK_SET)
-            vector_mask(vector);
-        else
-            vector_unmask(vector);
+        vector_set_masked(find_vector(interrupts, mask->vector + i), mask->flags & DEVREG_MASK_SET);
     }
     mutex_unlock(&interrupts->device->reset);
     return r;
@@ -122,8 +117,9 @@ static long interrupts_ioctl(struct file *file, unsigned int command, unsigned l
     return call_serve(calls, ARRAY_SIZE(calls), file, command, argument);
 }
 
-/* Moves up to `most` records out of the ring, oldest first. */
-static u32 take_records(struct interrupts *interrupts, struct devreg_interrupt *piece, u32 most)
+/* Moves up to `most` records out of the ring, oldest first; *ended when there are no more, and never will.
+ */
+static u32 take_records(struct interrupts *interrupts, struct devreg_interrupt *piece, u32 most, bool *ended)
 {
     u32 count;
 
@@ -135,6 +131,7 @@ static u32 take_records(struct interrupts *interrupts, struct devreg_interrupt *
         interrupts->first = (interrupts->first + 1) % interrupts->size;
         interrupts->used--;
     }
+    *ended = interrupts->ended && interrupts->used == 0;
     spin_unlock_irq(&interrupts->lock);
     return count;
 }
@@ -163,14 +160,15 @@ static ssize_t interrupts_read(struct file *file, char __user *to, size_t size, 
     struct interrupts *interrupts = file->private_data;
     struct devreg_interrupt piece[PIECE_RECORDS];
     size_t wanted = size / sizeof(piece[0]), done = 0;
+    bool ended;
     u32 count;
 
     if (wanted == 0)
         return -EINVAL;
     while (done < wanted) {
-        count = take_records(interrupts, piece, min_t(size_t, wanted - done, PIECE_RECORDS));
+        count = take_records(interrupts, piece, min_t(size_t, wanted - done, PIECE_RECORDS), &ended);
         if (count == 0 && done == 0) {
-            if (READ_ONCE(interrupts->ended))
+            if (ended)
                 return -ENODEV;
             if (file->f_flags & O_NONBLOCK)
                 return -EAGAIN;

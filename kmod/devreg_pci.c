@@ -61,6 +61,16 @@ static void pci_quiet(struct device *device)
     pci_intx(to_pci_dev(device), 0);
 }
 
+static void pci_hold_line(struct device *device)
+{
+    pci_intx(to_pci_dev(device), 0);
+}
+
+static void pci_release_line(struct device *device)
+{
+    pci_intx(to_pci_dev(device), 1);
+}
+
 static unsigned int pci_vector_count(struct device *device, u32 kind)
 {
     struct pci_dev *function = to_pci_dev(device);
@@ -92,11 +102,19 @@ static void pci_vectors_end(struct device *device, u32 kind)
 {
     struct pci_dev *function = to_pci_dev(device);
 
-    if (kind == DEVREG_INTERRUPT_LINE)
-        return;
-    pci_clear_master(function);
-    pci_free_irq_vectors(function);
-    pci_intx(function, 0); /* which the end of messages has allowed again */
+    if (kind != DEVREG_INTERRUPT_LINE) {
+        pci_clear_master(function);
+        pci_free_irq_vectors(function); /* which lets the line go */
+    }
+    pci_hold_line(device);
+}
+
+static void pci_vectors_restore(struct device *device, u32 kind)
+{
+    if (kind != DEVREG_INTERRUPT_LINE)
+        pci_set_master(to_pci_dev(device));
+    else
+        pci_release_line(device);
 }
 
 static int pci_vector_number(struct device *device, u32 kind, unsigned int vector)
@@ -109,11 +127,6 @@ static int pci_vector_number(struct device *device, u32 kind, unsigned int vecto
 static bool pci_can_hold_line(struct device *device)
 {
     return !to_pci_dev(device)->broken_intx_masking;
-}
-
-static void pci_hold_line(struct device *device)
-{
-    pci_intx(to_pci_dev(device), 0);
 }
 
 static bool pci_hold_line_if_up(struct device *device)
@@ -137,19 +150,14 @@ const struct device_bus device_bus_pci = {
         .vector_count = pci_vector_count,
         .vectors_begin = pci_vectors_begin,
         .vectors_end = pci_vectors_end,
+        .vectors_restore = pci_vectors_restore,
         .vector_number = pci_vector_number,
         .can_hold_line = pci_can_hold_line,
         .hold_line = pci_hold_line,
+        .release_line = pci_release_line,
         .hold_line_if_up = pci_hold_line_if_up,
         .release_line_unless_up = pci_release_line_unless_up,
 };
-
-/* The next driver expects what the firmware left. */
-static void give_up(struct pci_dev *function)
-{
-    pci_intx(function, 1);
-    pci_disable_device(function);
-}
 
 static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
 {
@@ -166,21 +174,35 @@ static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
     pci_save_state(function);
     r = device_add_bound(&function->dev, &device_bus_pci);
     if (r)
-        give_up(function);
+        pci_disable_device(function);
     return r;
 }
 
 static void pci_remove(struct pci_dev *function)
 {
     device_remove_bound(&function->dev);
-    give_up(function);
+    /* Its line stays held: an interrupt that pends would come up on a line that may be others', and nobody
+     * would serve it. The next driver's pci_enable_device() lets it go. */
+    pci_disable_device(function);
 }
 
-/* After an error on the bus everything behind a port is reset together, if all drivers there take part. This
- * one has nothing to set up anew: its programs see registers that read as ones, and then those of a fresh
- * device. */
+static void pci_reset_prepare(struct pci_dev *function)
+{
+    device_pause_bound(&function->dev);
+}
+
+/* What is restored after an error is what was saved last. */
+static void pci_reset_done(struct pci_dev *function)
+{
+    pci_save_state(function);
+    device_resume_bound(&function->dev);
+}
+
+/* After an error on the bus everything behind a port is reset together, if all drivers there take part.
+ * Programs see registers that read as ones, and then those of a fresh device. */
 static pci_ers_result_t pci_error_detected(struct pci_dev *function, pci_channel_state_t state)
 {
+    device_pause_bound(&function->dev);
     if (state == pci_channel_io_perm_failure)
         return PCI_ERS_RESULT_DISCONNECT;
     return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET : PCI_ERS_RESULT_CAN_RECOVER;
@@ -193,9 +215,17 @@ static pci_ers_result_t pci_slot_reset(struct pci_dev *function)
     return PCI_ERS_RESULT_RECOVERED;
 }
 
+static void pci_resume(struct pci_dev *function)
+{
+    device_resume_bound(&function->dev);
+}
+
 static const struct pci_error_handlers error_handlers = {
         .error_detected = pci_error_detected,
         .slot_reset = pci_slot_reset,
+        .resume = pci_resume,
+        .reset_prepare = pci_reset_prepare,
+        .reset_done = pci_reset_done,
 };
 
 static void pci_shutdown(struct pci_dev *function)

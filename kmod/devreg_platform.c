@@ -67,6 +67,10 @@ static void platform_vectors_end(struct device *device, u32 kind)
 {
 }
 
+static void platform_vectors_restore(struct device *device, u32 kind)
+{
+}
+
 static int platform_vector_number(struct device *device, u32 kind, unsigned int vector)
 {
     return platform_get_irq_optional(to_platform_device(device), vector);
@@ -75,6 +79,10 @@ static int platform_vector_number(struct device *device, u32 kind, unsigned int 
 static bool platform_can_hold_line(struct device *device)
 {
     return false;
+}
+
+static void platform_release_line(struct device *device)
+{
 }
 
 const struct device_bus device_bus_platform = {
@@ -89,8 +97,10 @@ const struct device_bus device_bus_platform = {
         .vector_count = platform_vector_count,
         .vectors_begin = platform_vectors_begin,
         .vectors_end = platform_vectors_end,
+        .vectors_restore = platform_vectors_restore,
         .vector_number = platform_vector_number,
         .can_hold_line = platform_can_hold_line,
+        .release_line = platform_release_line,
 };
 
 /* Power stays on while it is bound: an access to what is off hangs some machines. */

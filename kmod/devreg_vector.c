@@ -44,9 +44,24 @@ static bool acknowledge(const struct vector *vector, u64 *value, u32 *flags)
     return acknowledge_run(vector->acknowledge, value);
 }
 
+/* Whether nobody comes to read what was raised: then more of it would only keep the processor from letting
+ * them. */
+static bool is_flood(const struct interrupts *interrupts)
+{
+    return interrupts->used == interrupts->size;
+}
+
 static void wake(struct interrupts *interrupts)
 {
     wake_up_interruptible_poll(&interrupts->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* In a handler. */
+static u32 mask_at_processor(struct vector *vector)
+{
+    vector->masked = true;
+    disable_irq_nosync(vector->irq);
+    return DEVREG_INTERRUPT_MASKED;
 }
 
 static irqreturn_t handle_message(int irq, void *data)
@@ -62,6 +77,8 @@ static irqreturn_t handle_message(int irq, void *data)
         vector->pending = true;
     } else {
         acknowledge(vector, &value, &flags);
+        if (is_flood(interrupts))
+            flags |= mask_at_processor(vector);
         add_record(vector, time, flags, value);
     }
     spin_unlock_irqrestore(&interrupts->lock, state);
@@ -94,8 +111,9 @@ static irqreturn_t handle_shared_line(int irq, void *data)
     bool ours;
 
     spin_lock_irqsave(&interrupts->lock, state);
-    ours = !vector->masked && device->bus->hold_line_if_up(device->device);
-    if (ours)
+    /* Also while it is masked: somebody else may have written to the device's command register. */
+    ours = device->bus->hold_line_if_up(device->device);
+    if (ours && !vector->masked)
         take_held_line(vector, time);
     spin_unlock_irqrestore(&interrupts->lock, state);
     if (!ours)
@@ -104,34 +122,22 @@ static irqreturn_t handle_shared_line(int irq, void *data)
     return IRQ_HANDLED;
 }
 
-/* Whether this line is still up can't be seen. One that is not quiet comes again right away, and fills the
- * records: then it is masked, as nobody would come to read them. */
+/* Whether this line is still up can't be seen. One that was not acknowledged is taken to be. */
 static irqreturn_t handle_own_line(int irq, void *data)
 {
     struct vector *vector = data;
     struct interrupts *interrupts = vector->interrupts;
     u64 time = ktime_get_ns(), value = 0;
     unsigned long state;
-    bool quiet;
     u32 flags = 0;
 
     spin_lock_irqsave(&interrupts->lock, state);
-    if (vector->masked) {
-        vector->pending = true; /* it is being disabled on another processor */
-        goto out;
+    /* A masked one is being disabled by another processor right now, and comes again when it is enabled. */
+    if (!vector->masked) {
+        if (!acknowledge(vector, &value, &flags) || is_flood(interrupts))
+            flags |= mask_at_processor(vector);
+        add_record(vector, time, flags, value);
     }
-    quiet = acknowledge(vector, &value, &flags);
-    if (vector->acknowledge && !quiet) {
-        spin_unlock_irqrestore(&interrupts->lock, state);
-        return IRQ_NONE;
-    }
-    if (!quiet || interrupts->used == interrupts->size) {
-        vector->masked = true;
-        flags |= DEVREG_INTERRUPT_MASKED;
-        disable_irq_nosync(irq);
-    }
-    add_record(vector, time, flags, value);
-out:
     spin_unlock_irqrestore(&interrupts->lock, state);
     wake(interrupts);
     return IRQ_HANDLED;
@@ -161,8 +167,8 @@ static int own_vector(struct vector *vector)
     vector->masked = true;
     r = request_irq(vector->irq, handler, flags, DEVREG_DRIVER, vector);
 #ifndef IRQF_NO_AUTOEN
-    if (r && !interrupts->shared)
-        irq_clear_status_flags(vector->irq, IRQ_NOAUTOEN);
+    if (!interrupts->shared)
+        irq_clear_status_flags(vector->irq, IRQ_NOAUTOEN); /* the next driver wants it as usual */
 #endif
     vector->owned = r == 0;
     return r;
@@ -179,42 +185,7 @@ static void disown_all(struct interrupts *interrupts)
     }
 }
 
-int vectors_begin(struct interrupts *interrupts)
-{
-    struct devreg_device *device = interrupts->device;
-    unsigned int i;
-    int r = device->bus->vectors_begin(device->device, interrupts->kind, interrupts->count);
-
-    if (r)
-        return r;
-    interrupts->shared = !is_message(interrupts) && device->bus->can_hold_line(device->device);
-    for (i = 0; r == 0 && i < interrupts->count; i++)
-        r = own_vector(&interrupts->vectors[i]);
-    if (r)
-        vectors_end(interrupts);
-    return r;
-}
-
-/* When the handlers are gone, nobody acknowledges. */
-void vectors_end(struct interrupts *interrupts)
-{
-    struct devreg_device *device = interrupts->device;
-    unsigned int i;
-
-    lockdep_assert_held(&device->reset);
-    for (i = 0; i < interrupts->count; i++) {
-        if (interrupts->vectors[i].owned)
-            vector_mask(&interrupts->vectors[i]);
-    }
-    disown_all(interrupts);
-    device->bus->vectors_end(device->device, interrupts->kind);
-    for (i = 0; i < interrupts->count; i++) {
-        acknowledge_free(interrupts->vectors[i].acknowledge);
-        interrupts->vectors[i].acknowledge = NULL;
-    }
-}
-
-void vector_mask(struct vector *vector)
+static void vector_mask(struct vector *vector)
 {
     struct interrupts *interrupts = vector->interrupts;
     struct devreg_device *device = interrupts->device;
@@ -275,7 +246,7 @@ static void unmask_at_device(struct vector *vector)
         wake(interrupts);
 }
 
-void vector_unmask(struct vector *vector)
+static void vector_unmask(struct vector *vector)
 {
     lockdep_assert_held(&vector->interrupts->device->reset);
     if (vector->interrupts->shared)
@@ -284,29 +255,83 @@ void vector_unmask(struct vector *vector)
         unmask_at_processor(vector);
 }
 
+int vectors_begin(struct interrupts *interrupts)
+{
+    struct devreg_device *device = interrupts->device;
+    unsigned int i;
+    int r = device->bus->vectors_begin(device->device, interrupts->kind, interrupts->count);
+
+    if (r)
+        return r;
+    interrupts->shared = !is_message(interrupts) && device->bus->can_hold_line(device->device);
+    for (i = 0; r == 0 && i < interrupts->count; i++)
+        r = own_vector(&interrupts->vectors[i]);
+    if (r)
+        vectors_end(interrupts);
+    else if (!is_message(interrupts) && !interrupts->shared)
+        device->bus->release_line(device->device); /* the processor's interrupt is disabled still */
+    return r;
+}
+
+/* When the handlers are gone, nobody acknowledges. */
+void vectors_end(struct interrupts *interrupts)
+{
+    struct devreg_device *device = interrupts->device;
+    unsigned int i;
+
+    lockdep_assert_held(&device->reset);
+    for (i = 0; i < interrupts->count; i++) {
+        if (interrupts->vectors[i].owned)
+            vector_mask(&interrupts->vectors[i]);
+    }
+    disown_all(interrupts);
+    device->bus->vectors_end(device->device, interrupts->kind);
+    for (i = 0; i < interrupts->count; i++) {
+        acknowledge_free(interrupts->vectors[i].acknowledge);
+        interrupts->vectors[i].acknowledge = NULL;
+    }
+}
+
 /* A shared line is others' too and stays enabled: the handler leaves a masked vector's device alone. */
 void vectors_pause(struct interrupts *interrupts)
 {
     unsigned int i;
 
+    lockdep_assert_held(&interrupts->device->reset);
     for (i = 0; i < interrupts->count; i++) {
         struct vector *vector = &interrupts->vectors[i];
 
         spin_lock_irq(&interrupts->lock);
-        vector->paused = !vector->masked;
+        vector->wanted = !vector->masked;
         spin_unlock_irq(&interrupts->lock);
-        if (vector->paused)
-            vector_mask(vector);
+        vector_mask(vector);
     }
+    interrupts->paused = true;
 }
 
 void vectors_resume(struct interrupts *interrupts)
 {
+    struct devreg_device *device = interrupts->device;
     unsigned int i;
 
+    lockdep_assert_held(&device->reset);
+    interrupts->paused = false;
+    if (interrupts->shared)
+        device->bus->hold_line(device->device);
+    else
+        device->bus->vectors_restore(device->device, interrupts->kind);
     for (i = 0; i < interrupts->count; i++) {
-        if (interrupts->vectors[i].paused)
+        if (interrupts->vectors[i].wanted)
             vector_unmask(&interrupts->vectors[i]);
-        interrupts->vectors[i].paused = false;
     }
+}
+
+void vector_set_masked(struct vector *vector, bool masked)
+{
+    if (vector->interrupts->paused)
+        vector->wanted = !masked;
+    else if (masked)
+        vector_mask(vector);
+    else
+        vector_unmask(vector);
 }

@@ -150,12 +150,16 @@ struct device_bus {
     /* Between these two it may raise vectors 0 to count - 1. The first returns 0 or a negative errno. */
     int (*vectors_begin)(struct device *device, u32 kind, unsigned int count);
     void (*vectors_end)(struct device *device, u32 kind);
+    /* After a reset or the like: what lets them come, of messages, or of a line that the device can't hold.
+     */
+    void (*vectors_restore)(struct device *device, u32 kind);
     /* The kernel's number of a vector, or a negative errno. */
     int (*vector_number)(struct device *device, u32 kind, unsigned int vector);
 
     /* A line that the device itself can be told to keep silent, so that it may be shared: */
     bool (*can_hold_line)(struct device *device);
     void (*hold_line)(struct device *device);
+    void (*release_line)(struct device *device);
     /* If it is up: holds it, and returns whether it was. */
     bool (*hold_line_if_up)(struct device *device);
     /* Unless it is up: lets it go, and returns whether it did. */
@@ -168,6 +172,7 @@ struct devreg_device {
     const struct device_bus *bus;
     struct device *device; /* with a reference */
     struct mutex reset;
+    struct task_struct *resetter;   /* that is in bus->reset(); under reset, read by itself without it */
     bool gone;                      /* written under reset and devreg_lock */
     struct rw_semaphore lock;       /* its regions' */
     unsigned int region_count;      /* under devreg_lock */
@@ -186,6 +191,11 @@ void device_remove_bound(struct device *device);
 /* Under devreg_lock. */
 void device_use(struct devreg_device *device);
 void device_unuse(struct devreg_device *device);
+
+/* For the drivers: the kernel resets the device, or has done so, or an error on its bus keeps it from being
+ * reached, or is over. */
+void device_pause_bound(struct device *device);
+void device_resume_bound(struct device *device);
 
 void device_unref(struct devreg_device *device);
 
@@ -215,7 +225,7 @@ struct vector {
     unsigned int index;
     int irq;     /* the kernel's number */
     bool owned;  /* there is a handler to be freed; under device->reset */
-    bool paused; /* masked while the device is being reset; likewise */
+    bool wanted; /* while paused: it is to be unmasked afterwards; likewise */
 
     /* Under interrupts->lock. */
     bool masked;
@@ -229,6 +239,7 @@ struct interrupts {
     u32 kind;                     /* DEVREG_INTERRUPT_* */
     unsigned int count;
     bool shared; /* a line that the device can hold, see device_bus */
+    bool paused; /* under device->reset */
     wait_queue_head_t wait;
 
     spinlock_t lock;
@@ -244,9 +255,8 @@ struct interrupts {
 /* Under device->reset. */
 int vectors_begin(struct interrupts *interrupts);
 void vectors_end(struct interrupts *interrupts);
-void vector_mask(struct vector *vector);
-void vector_unmask(struct vector *vector);
-/* While the device is being reset nobody looks at it. */
+void vector_set_masked(struct vector *vector, bool masked);
+/* While the device is being reset nobody looks at it, and none comes. */
 void vectors_pause(struct interrupts *interrupts);
 void vectors_resume(struct interrupts *interrupts);
 

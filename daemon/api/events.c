@@ -365,11 +365,11 @@ static int take_source(struct subscriber *subscriber, const char *name, struct e
 
     if (r < 0)
         return r;
+    if (subscriber->asked_count > 0 && has_asked(subscriber, source))
+        return 0;
     if (!sources_may_see(daemon, subscriber->stream.principal, source, &decision))
         return access_refuse(
                 subscriber->stream.principal, PERMISSION_INTERRUPT, source->region, &decision, error);
-    if (subscriber->asked_count > 0 && has_asked(subscriber, source))
-        return 0;
     asked = reallocarray(subscriber->asked, subscriber->asked_count + 1, sizeof(struct interrupt_source *));
     if (!asked)
         return error_set(error, -ENOMEM, "%s", no_memory);

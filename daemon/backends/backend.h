@@ -66,6 +66,7 @@ struct interrupt_record {
     bool has_value;
     uint64_t value; /* of the status register, in the region's order of octets */
     bool masked;    /* no further one comes before interrupts_mask(..., false) */
+    bool overrun;   /* masked only because too many were not read in time */
 };
 
 #define REGION_TYPE_SET(type) (1U << (type))

@@ -20,6 +20,7 @@ enum {
 struct kmod_interrupts {
     struct backend_interrupts base;
     const struct device_description *description;
+    uint32_t kind;     /* DEVREG_INTERRUPT_* */
     uint64_t *numbers; /* of each source's last record */
 };
 
@@ -120,6 +121,7 @@ static int open_kind(int device, const struct device_description *description, c
         r = call(device, DEVREG_OPEN_INTERRUPTS, &open);
         if (r >= 0) {
             interrupts->base.fd = r;
+            interrupts->kind = open.flags;
             interrupts->base.type = kinds[i].name ? kinds[i].name : line_name;
             return 0;
         }
@@ -240,6 +242,7 @@ static bool translate(
             .missed = from->number - interrupts->numbers[source] - 1,
             .has_value = from->flags & DEVREG_INTERRUPT_VALUE,
             .masked = from->flags & DEVREG_INTERRUPT_MASKED};
+    to->overrun = to->masked && interrupts->kind != DEVREG_INTERRUPT_LINE; /* a message leaves nothing up */
     if (to->has_value)
         to->value = region_order(&interrupts->description->regions[interrupt->acknowledge.region],
                 interrupt->acknowledge.width, from->value);

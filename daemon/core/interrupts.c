@@ -164,8 +164,10 @@ static int handle_storms(sd_event_source *event_source, uint64_t usec, void *use
             continue;
         end_storm(source, "unmasked again");
         r = backend_mask(source, false);
-        if (r < 0)
-            complain(source, "unmasking: %s", strerror(-r));
+        if (r == 0)
+            continue;
+        source->shown.state = INTERRUPT_WAITING;
+        complain(source, "unmasking: %s", strerror(-r));
     }
     set_storm_timer(interrupts);
     return 0;
@@ -284,7 +286,7 @@ static void handle_record(struct source *source, const struct interrupt_record *
         acknowledgement_submit(source->acknowledgement, record);
         return;
     }
-    if (record->masked && source->acknowledgement)
+    if (record->masked && (source->acknowledgement || record->overrun))
         unmask_after(source);
     else if (record->masked)
         wait_after(source);

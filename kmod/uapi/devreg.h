@@ -318,8 +318,8 @@ struct devreg_mask_interrupts {
  * dropped.
  *
  * A line that is not acknowledged by the module, or is still up afterwards, is masked when it comes: nobody
- * else could be served by the processor otherwise. An exclusive line (the device can't be told to be silent)
- * is masked too when the records that are kept were not read in time.
+ * else could be served by the processor otherwise. And whatever comes is masked when as many records are kept
+ * as there may be, until they have been read and it is unmasked.
  *
  * Errors of read(): EINVAL there is no room for one record; ENODEV the device is gone, and all its records
  * were read. */

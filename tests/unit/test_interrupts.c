@@ -420,6 +420,27 @@ static void test_waiting(void **state)
     assert_int_equal(fake.mask_count, 0);
 }
 
+/* Nothing is up: it may go on at once, unless it is to be masked. */
+static void test_overrun(void **state)
+{
+    const struct event *event;
+
+    (void)state;
+    come((struct interrupt_record){.source = 1, .masked = true, .overrun = true, .missed = 3});
+    event = next_interrupt(fixture.first);
+    assert_false(event->masked);
+    assert_int_equal(event->number, 4);
+    expect_mask(1, false);
+    expect_state(fixture.first, "on");
+    assert_int_equal(interrupts_mask(fixture.daemon.interrupts, fixture.first, true, "user:me", NULL), 0);
+    expect_mask(1, true);
+    expect_change(EVENT_MASK, true, "user:me");
+    come((struct interrupt_record){.source = 1, .masked = true, .overrun = true});
+    next_interrupt(fixture.first);
+    expect_state(fixture.first, "masked");
+    assert_int_equal(fake.mask_count, 0);
+}
+
 static void test_mask_fails(void **state)
 {
     struct error error = {0};
@@ -836,6 +857,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_refused, set_up_closed, tear_down),
             cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_waiting, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_overrun, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_mask_fails, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_backend_acknowledges, set_up_acknowledged, tear_down),
             cmocka_unit_test_setup_teardown(test_acknowledged_here, set_up_acknowledged, tear_down),
