@@ -94,8 +94,8 @@ static void take_held_line(struct vector *vector, u64 time)
     u64 value = 0;
     u32 flags = 0;
 
-    vector->masked =
-            !acknowledge(vector, &value, &flags) || !device->bus->release_line_unless_up(device->device);
+    vector->masked = !acknowledge(vector, &value, &flags) || is_flood(interrupts) ||
+                     !device->bus->release_line_unless_up(device->device);
     if (vector->masked)
         flags |= DEVREG_INTERRUPT_MASKED;
     add_record(vector, time, flags, value);

@@ -702,6 +702,57 @@ static void all_at_once(void)
     }
 }
 
+// An edu that is alone behind a bridge, and so can be reset. The rig is started with it for these tests.
+#define BRIDGE "/sys/bus/pci/devices/0000:00:11.0/"
+
+static void reset_by_sysfs(const char *pci)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", pci);
+    fine(write_file(path, "1"));
+}
+
+static void reset_while_open(const char *pci, uint32_t kind)
+{
+    struct source edu = open_source(pci, kind, 0);
+    fine(set_acknowledge(edu.interrupts, edu_acknowledge()));
+    unmask(edu.interrupts);
+    for (uint32_t number = 1; number <= 6; number++) {
+        context("kind %u, number %u", kind, number);
+        raise_it(&edu, number);
+        struct devreg_interrupt record = take(edu.interrupts);
+        check_equal(record.number, number);
+        check_equal(record.value, number);
+        if (number % 2)
+            fine(reset_device(edu.device));
+        else
+            reset_by_sysfs(pci);
+    }
+    context("kind %u, masked", kind);
+    mask(edu.interrupts);
+    fine(reset_device(edu.device));
+    reset_by_sysfs(pci);
+    raise_it(&edu, 0x7);
+    check_silent(edu.interrupts);
+    unmask(edu.interrupts);
+    check_equal(take(edu.interrupts).value, 0x7);
+    close_source(&edu);
+}
+
+static void resets(void)
+{
+    char *bus_text = read_file(BRIDGE "secondary_bus_number");
+    char name[64], path[128];
+    snprintf(name, sizeof(name), "0000:%02lx:01.0", strtoul(bus_text, NULL, 10));
+    free(bus_text);
+    bind_device("pci", name);
+    reset_while_open(name, DEVREG_INTERRUPT_MSI);
+    reset_while_open(name, DEVREG_INTERRUPT_LINE);
+    unbind_device("pci", name);
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", name);
+    fine(write_file(path, "\n"));
+}
+
 // QEMU's e1000e: writing to its cause register raises an interrupt for each bit that is enabled, and a table
 // says which vector a cause has.
 #define NIC_CAUSES    0x00c0
@@ -776,6 +827,7 @@ const struct test_case interrupt_cases[] = {
         {"interrupts_going", going, 0},
         {"interrupts_killed", killed, 0},
         {"interrupts_all_at_once", all_at_once, 0},
+        {"interrupts_resets", resets, 0},
         {"interrupts_several_vectors", several_vectors, 0},
         {"interrupts_not_under_lockdown", not_under_lockdown, CASE_LOCKDOWN},
         {0},
