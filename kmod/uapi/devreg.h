@@ -307,19 +307,20 @@ struct devreg_mask_interrupts {
     __u32 count;
 };
 
-#define DEVREG_MASK_INTERRUPTS  _IOWR(0xD5, 0x0C, struct devreg_mask_interrupts)
+#define DEVREG_MASK_INTERRUPTS _IOWR(0xD5, 0x0C, struct devreg_mask_interrupts)
 
-#define DEVREG_INTERRUPT_VALUE  (1U << 0) /* `value` was read */
-#define DEVREG_INTERRUPT_MASKED (1U << 1) /* the vector is masked now: quieten the device, then unmask it   \
-                                           */
+#define DEVREG_INTERRUPT_VALUE (1U << 0) /* `value` was read */
+#define DEVREG_INTERRUPT_MASKED                                                                             \
+    (1U << 1) /* the vector is masked now: quieten the device, then unmask it                               \
+               */
 
 /* What read() of interrupts gives: whole records, as many as there are and fit. It waits for the first one,
  * unless O_NONBLOCK is set (EAGAIN). When more come than are kept until they are read, the oldest are
  * dropped.
  *
  * A line that is not acknowledged by the module, or is still up afterwards, is masked when it comes: nobody
- * else could be served by the processor otherwise. And whatever comes is masked when as many records are kept
- * as there may be, until they have been read and it is unmasked.
+ * else could be served by the processor otherwise. And whatever comes is masked when as many records are
+ * kept as there may be, until they have been read and it is unmasked.
  *
  * Errors of read(): EINVAL there is no room for one record; ENODEV the device is gone, and all its records
  * were read. */
