@@ -21,9 +21,6 @@
 #define RAISE         0x60
 #define ACKNOWLEDGE   0x64
 
-#define WAIT_MS       20000 // for what must come
-#define SILENCE_MS    100   // for what must not
-
 struct source {
     int control, device, region, interrupts;
 };
@@ -35,39 +32,6 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static struct devreg_interrupt_info info_of(int device)
-{
-    struct devreg_interrupt_info info = {.argsz = sizeof(info)};
-    check_equal(ioctl(device, DEVREG_INTERRUPT_INFO, &info), 0);
-    check_equal(info.argsz, sizeof(info));
-    check_equal(info.reserved, 0);
-    return info;
-}
-
-static int open_interrupts(int device, uint32_t kind, uint32_t count, uint32_t records)
-{
-    struct devreg_open_interrupts open = {
-            .argsz = sizeof(open), .flags = kind, .count = count, .records = records};
-    return ioctl(device, DEVREG_OPEN_INTERRUPTS, &open);
-}
-
-static int try_mask(int interrupts, uint32_t flags, uint32_t vector, uint32_t count)
-{
-    struct devreg_mask_interrupts mask = {
-            .argsz = sizeof(mask), .flags = flags, .vector = vector, .count = count};
-    return ioctl(interrupts, DEVREG_MASK_INTERRUPTS, &mask);
-}
-
-static void mask(int interrupts)
-{
-    fine(try_mask(interrupts, DEVREG_MASK_SET, 0, 1));
-}
-
-static void unmask(int interrupts)
-{
-    fine(try_mask(interrupts, 0, 0, 1));
-}
-
 // edu's own: reads the status and writes it back to where it is acknowledged.
 static struct devreg_acknowledge edu_acknowledge(void)
 {
@@ -77,11 +41,6 @@ static struct devreg_acknowledge edu_acknowledge(void)
             .status = STATUS,
             .acknowledge = ACKNOWLEDGE,
             .mask = UINT64_MAX};
-}
-
-static int set_acknowledge(int interrupts, struct devreg_acknowledge acknowledge)
-{
-    return ioctl(interrupts, DEVREG_SET_ACKNOWLEDGE, &acknowledge);
 }
 
 static struct source open_source(const char *pci, uint32_t kind, uint32_t records)
@@ -114,42 +73,20 @@ static uint64_t status_of(const struct source *source)
     return read_value(source->region, STATUS, 4);
 }
 
-static bool is_readable(int interrupts, int wait_ms)
-{
-    struct pollfd entry = {.fd = interrupts, .events = POLLIN};
-    return fine(poll(&entry, 1, wait_ms)) > 0 && entry.revents & POLLIN;
-}
-
-static struct devreg_interrupt take(int interrupts)
-{
-    struct devreg_interrupt record;
-    check(is_readable(interrupts, WAIT_MS));
-    check_equal(fine(read(interrupts, &record, sizeof(record))), sizeof(record));
-    check_equal(record.reserved, 0);
-    return record;
-}
-
-static void check_silent(int interrupts)
-{
-    struct devreg_interrupt record;
-    check(!is_readable(interrupts, SILENCE_MS));
-    check_error(read(interrupts, &record, sizeof(record)), EAGAIN);
-}
-
 static void infos(void)
 {
     struct opened edu = open_edu();
-    struct devreg_interrupt_info info = info_of(edu.device);
+    struct devreg_interrupt_info info = interrupt_info(edu.device);
     check_equal(info.flags, DEVREG_INTERRUPT_LINE | DEVREG_INTERRUPT_MSI);
     check_equal(info.lines, 1);
     check_equal(info.msi, 1);
     check_equal(info.msix, 0);
     bind_device("pci", NIC);
-    info = info_of(fine(open_device(edu.control, DEVREG_DEVICE_PCI, NIC, NULL)));
+    info = interrupt_info(fine(open_device(edu.control, DEVREG_DEVICE_PCI, NIC, NULL)));
     check_equal(info.flags, DEVREG_INTERRUPT_LINE | DEVREG_INTERRUPT_MSI | DEVREG_INTERRUPT_MSIX);
     check_equal(info.msix, 5);
     bind_device("platform", FW_CFG);
-    info = info_of(fine(open_device(edu.control, DEVREG_DEVICE_PLATFORM, FW_CFG, NULL)));
+    info = interrupt_info(fine(open_device(edu.control, DEVREG_DEVICE_PLATFORM, FW_CFG, NULL)));
     check_equal(info.flags | info.lines | info.msi | info.msix, 0);
 }
 
@@ -209,11 +146,11 @@ static void message(void)
 {
     struct source edu = open_source(EDU, DEVREG_INTERRUPT_MSI, 0);
     unmask(edu.interrupts);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     for (uint64_t number = 1; number <= 3; number++) {
         uint64_t before = now_ns();
         raise_it(&edu, 1);
-        struct devreg_interrupt record = take(edu.interrupts);
+        struct devreg_interrupt record = take_interrupt(edu.interrupts);
         context("number %llu", (unsigned long long)number);
         check_equal(record.sequence, number);
         check_equal(record.number, number);
@@ -223,7 +160,7 @@ static void message(void)
         check_equal(record.flags, 0);
         check_equal(record.dropped, 0);
         check_equal(status_of(&edu), 1); // nobody has acknowledged it
-        check_silent(edu.interrupts);
+        check_no_interrupt(edu.interrupts);
     }
 }
 
@@ -232,24 +169,24 @@ static void comes_when_unmasked(uint32_t kind)
     struct source edu = open_source(EDU, kind, 0);
     context("masked when it is opened");
     raise_it(&edu, 1);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     unmask(edu.interrupts);
-    check_equal(take(edu.interrupts).number, 1);
+    check_equal(take_interrupt(edu.interrupts).number, 1);
     write_value(edu.region, ACKNOWLEDGE, 4, 1);
     unmask(edu.interrupts); // a line has masked itself
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     context("masked later, twice");
     mask(edu.interrupts);
     mask(edu.interrupts);
     raise_it(&edu, 1);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     unmask(edu.interrupts);
-    check_equal(take(edu.interrupts).number, 2);
+    check_equal(take_interrupt(edu.interrupts).number, 2);
     write_value(edu.region, ACKNOWLEDGE, 4, 1);
     unmask(edu.interrupts);
     unmask(edu.interrupts);
     raise_it(&edu, 1);
-    check_equal(take(edu.interrupts).number, 3);
+    check_equal(take_interrupt(edu.interrupts).number, 3);
     close_source(&edu);
 }
 
@@ -259,11 +196,11 @@ static void masking(void)
     comes_when_unmasked(DEVREG_INTERRUPT_MSI);
     struct source edu = open_source(EDU, DEVREG_INTERRUPT_MSI, 0);
     context("wrong");
-    check_error(try_mask(edu.interrupts, 0, 0, 0), EINVAL);
-    check_error(try_mask(edu.interrupts, 0, 0, 2), EINVAL);
-    check_error(try_mask(edu.interrupts, 0, 1, 1), EINVAL);
-    check_error(try_mask(edu.interrupts, 0, 1, UINT32_MAX), EINVAL);
-    check_error(try_mask(edu.interrupts, 0, UINT32_MAX, 1), EINVAL);
+    check_error(mask_interrupts(edu.interrupts, 0, 0, 0), EINVAL);
+    check_error(mask_interrupts(edu.interrupts, 0, 0, 2), EINVAL);
+    check_error(mask_interrupts(edu.interrupts, 0, 1, 1), EINVAL);
+    check_error(mask_interrupts(edu.interrupts, 0, 1, UINT32_MAX), EINVAL);
+    check_error(mask_interrupts(edu.interrupts, 0, UINT32_MAX, 1), EINVAL);
 }
 
 static void acknowledged(uint32_t kind)
@@ -274,13 +211,13 @@ static void acknowledged(uint32_t kind)
     unmask(edu.interrupts);
     for (uint32_t status = 1; status < 200; status++) {
         raise_it(&edu, status);
-        struct devreg_interrupt record = take(edu.interrupts);
+        struct devreg_interrupt record = take_interrupt(edu.interrupts);
         check_equal(record.number, status);
         check_equal(record.value, status);
         check_equal(record.flags, DEVREG_INTERRUPT_VALUE);
         check_equal(status_of(&edu), 0);
     }
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     close_source(&edu);
 }
 
@@ -296,26 +233,26 @@ static void acknowledges(void)
     fine(set_acknowledge(edu.interrupts, wanted));
     unmask(edu.interrupts);
     raise_it(&edu, 0x7);
-    check_equal(take(edu.interrupts).value, 0x7);
+    check_equal(take_interrupt(edu.interrupts).value, 0x7);
     check_equal(status_of(&edu), 0x4);
     context("not with these bits");
     wanted.mask = 0x10;
     fine(set_acknowledge(edu.interrupts, wanted));
     raise_it(&edu, 0x1);
-    check_equal(take(edu.interrupts).value, 0x5);
+    check_equal(take_interrupt(edu.interrupts).value, 0x5);
     check_equal(status_of(&edu), 0x5);
     context("only read");
     wanted = edu_acknowledge();
     wanted.flags = DEVREG_ACKNOWLEDGE_READ;
     fine(set_acknowledge(edu.interrupts, wanted));
     raise_it(&edu, 0x2);
-    check_equal(take(edu.interrupts).value, 0x7);
+    check_equal(take_interrupt(edu.interrupts).value, 0x7);
     check_equal(status_of(&edu), 0x7);
     context("no more");
     wanted.flags = 0;
     fine(set_acknowledge(edu.interrupts, wanted));
     raise_it(&edu, 0x8);
-    struct devreg_interrupt record = take(edu.interrupts);
+    struct devreg_interrupt record = take_interrupt(edu.interrupts);
     check_equal(record.flags, 0);
     check_equal(record.value, 0);
     context("its registers stay when the region is closed");
@@ -324,7 +261,7 @@ static void acknowledges(void)
     raise_it(&edu, 0x10);
     close(edu.region);
     unmask(edu.interrupts);
-    check_equal(take(edu.interrupts).value, 0x1f);
+    check_equal(take_interrupt(edu.interrupts).value, 0x1f);
 }
 
 static void wrong_acknowledges(void)
@@ -379,24 +316,24 @@ static void line_without_acknowledge(void)
     struct source edu = open_source(EDU, DEVREG_INTERRUPT_LINE, 0);
     unmask(edu.interrupts);
     raise_it(&edu, 1);
-    struct devreg_interrupt record = take(edu.interrupts);
+    struct devreg_interrupt record = take_interrupt(edu.interrupts);
     check_equal(record.flags, DEVREG_INTERRUPT_MASKED);
     check(config_word(EDU, PCI_COMMAND) & LINE_DISABLED);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     context("unmasked while it is still up");
     for (uint64_t number = 2; number < 10; number++) {
         unmask(edu.interrupts);
-        record = take(edu.interrupts);
+        record = take_interrupt(edu.interrupts);
         check_equal(record.number, number);
         check_equal(record.flags, DEVREG_INTERRUPT_MASKED);
-        check_silent(edu.interrupts);
+        check_no_interrupt(edu.interrupts);
     }
     context("unmasked when it is quiet");
     write_value(edu.region, ACKNOWLEDGE, 4, 1);
     unmask(edu.interrupts);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     raise_it(&edu, 1);
-    check_equal(take(edu.interrupts).number, 10);
+    check_equal(take_interrupt(edu.interrupts).number, 10);
 }
 
 // The acknowledgement does not quieten the device: it is masked, not taken again and again.
@@ -409,10 +346,10 @@ static void line_that_stays_up(void)
     fine(set_acknowledge(edu.interrupts, wanted));
     unmask(edu.interrupts);
     raise_it(&edu, 3);
-    struct devreg_interrupt record = take(edu.interrupts);
+    struct devreg_interrupt record = take_interrupt(edu.interrupts);
     check_equal(record.value, 3);
     check_equal(record.flags, DEVREG_INTERRUPT_VALUE | DEVREG_INTERRUPT_MASKED);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     check_equal(status_of(&edu), 2);
 }
 
@@ -435,31 +372,19 @@ static void shared_line(void)
         for (size_t i = 0; i < array_size(sources); i++) {
             context("round %u, device %zu", round, i);
             raise_it(&sources[i], round);
-            check_equal(take(sources[i].interrupts).value, round);
+            check_equal(take_interrupt(sources[i].interrupts).value, round);
         }
     context("one is masked and up, the other goes on");
     mask(sources[0].interrupts);
     raise_it(&sources[0], 1);
     raise_it(&sources[1], 1);
-    check_equal(take(sources[1].interrupts).number, 101);
-    check_silent(sources[0].interrupts);
+    check_equal(take_interrupt(sources[1].interrupts).number, 101);
+    check_no_interrupt(sources[0].interrupts);
     context("one ends while it is up");
     close_source(&sources[0]);
     raise_it(&sources[1], 1);
-    check_equal(take(sources[1].interrupts).number, 102);
-    check_silent(sources[1].interrupts);
-}
-
-static uint64_t taken(int interrupts)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", interrupts);
-    char *text = read_file(path);
-    const char *line = strstr(text, "devreg-sequence:");
-    check(line != NULL);
-    uint64_t sequence = strtoull(line + strlen("devreg-sequence:"), NULL, 10);
-    free(text);
-    return sequence;
+    check_equal(take_interrupt(sources[1].interrupts).number, 102);
+    check_no_interrupt(sources[1].interrupts);
 }
 
 // When nobody reads, the oldest is dropped for the one that fills the ring, and no more come.
@@ -471,19 +396,19 @@ static void flooded(uint32_t kind)
     unmask(edu.interrupts);
     struct devreg_interrupt records[32];
     for (unsigned round = 0; round < 3; round++) {
-        uint64_t before = taken(edu.interrupts);
+        uint64_t before = interrupt_sequence(edu.interrupts);
         context("kind %u, round %u", kind, round);
         for (uint64_t i = 1; i <= 17; i++) {
             raise_it(&edu, 1);
             // Each is taken before the next is raised, or two could become one on the way.
-            uint64_t deadline = now_ms() + WAIT_MS;
-            while (taken(edu.interrupts) != before + i)
+            uint64_t deadline = now_ms() + INTERRUPT_WAIT_MS;
+            while (interrupt_sequence(edu.interrupts) != before + i)
                 check(now_ms() < deadline);
         }
         for (unsigned i = 0; i < 100; i++)
             raise_it(&edu, 2);
-        sleep_ms(SILENCE_MS);
-        check_equal(taken(edu.interrupts), before + 17);
+        sleep_ms(100);
+        check_equal(interrupt_sequence(edu.interrupts), before + 17);
         check_equal(fine(read(edu.interrupts, records, sizeof(records))), 16 * sizeof(records[0]));
         check_equal(records[0].dropped, 1);
         for (unsigned i = 0; i < 16; i++) {
@@ -492,12 +417,12 @@ static void flooded(uint32_t kind)
             check_equal(i ? records[i].dropped : 0, 0);
             check_equal(records[i].flags & DEVREG_INTERRUPT_MASKED, i == 15 ? DEVREG_INTERRUPT_MASKED : 0);
         }
-        check_silent(edu.interrupts);
+        check_no_interrupt(edu.interrupts);
         unmask(edu.interrupts);
-        struct devreg_interrupt record = take(edu.interrupts);
+        struct devreg_interrupt record = take_interrupt(edu.interrupts);
         check_equal(record.sequence, before + 18);
         check_equal(record.value, 2);
-        check_silent(edu.interrupts);
+        check_no_interrupt(edu.interrupts);
     }
     close_source(&edu);
 }
@@ -516,7 +441,7 @@ static void many(void)
     uint64_t time = 0;
     for (uint64_t number = 1; number <= 5000; number++) {
         raise_it(&edu, (uint32_t)number);
-        struct devreg_interrupt record = take(edu.interrupts);
+        struct devreg_interrupt record = take_interrupt(edu.interrupts);
         check_equal(record.number, number);
         check_equal(record.sequence, number);
         check_equal(record.value, number);
@@ -524,7 +449,7 @@ static void many(void)
         check(record.time > time);
         time = record.time;
     }
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
 }
 
 static void reading(void)
@@ -536,12 +461,12 @@ static void reading(void)
     check_error(read(edu.interrupts, octets, sizeof(struct devreg_interrupt) - 1), EINVAL);
     unmask(edu.interrupts);
     raise_it(&edu, 1);
-    check(is_readable(edu.interrupts, WAIT_MS));
+    check(is_readable(edu.interrupts, INTERRUPT_WAIT_MS));
     context("whole records");
     check_equal(fine(read(edu.interrupts, octets, sizeof(octets) - 1)), sizeof(struct devreg_interrupt));
     context("nowhere");
     raise_it(&edu, 1);
-    check(is_readable(edu.interrupts, WAIT_MS));
+    check(is_readable(edu.interrupts, INTERRUPT_WAIT_MS));
     check_error(read(edu.interrupts, nowhere, sizeof(octets)), EFAULT);
 }
 
@@ -601,18 +526,18 @@ static void device_goes(uint32_t kind)
     fine(set_acknowledge(edu.interrupts, edu_acknowledge()));
     unmask(edu.interrupts);
     raise_it(&edu, 1);
-    check(is_readable(edu.interrupts, WAIT_MS));
+    check(is_readable(edu.interrupts, INTERRUPT_WAIT_MS));
     unbind_device("pci", EDU);
     struct pollfd entry = {.fd = edu.interrupts, .events = POLLIN};
     check_equal(fine(poll(&entry, 1, 0)), 1);
     check_equal(entry.revents, POLLIN | POLLHUP | POLLERR);
-    check_equal(take(edu.interrupts).number, 1);
+    check_equal(take_interrupt(edu.interrupts).number, 1);
     check_equal(fine(poll(&entry, 1, 0)), 1);
     check_equal(entry.revents, POLLHUP | POLLERR);
     struct devreg_interrupt record;
     check_error(read(edu.interrupts, &record, sizeof(record)), ENODEV);
-    check_error(try_mask(edu.interrupts, 0, 0, 1), ENODEV);
-    check_error(try_mask(edu.interrupts, DEVREG_MASK_SET, 0, 1), ENODEV);
+    check_error(mask_interrupts(edu.interrupts, 0, 0, 1), ENODEV);
+    check_error(mask_interrupts(edu.interrupts, DEVREG_MASK_SET, 0, 1), ENODEV);
     check_error(set_acknowledge(edu.interrupts, edu_acknowledge()), ENODEV);
     check_error(open_interrupts(edu.device, kind, 1, 0), ENODEV);
     bind_device("pci", EDU);
@@ -620,7 +545,7 @@ static void device_goes(uint32_t kind)
     struct source again = open_source(EDU, kind, 0);
     unmask(again.interrupts);
     raise_it(&again, 1);
-    check_equal(take(again.interrupts).number, 1);
+    check_equal(take_interrupt(again.interrupts).number, 1);
     check_error(read(edu.interrupts, &record, sizeof(record)), ENODEV);
     close_source(&again);
     close_source(&edu);
@@ -653,7 +578,7 @@ static void killed(void)
     struct source edu = open_source(EDU, DEVREG_INTERRUPT_LINE, 0);
     unmask(edu.interrupts);
     raise_it(&edu, 1);
-    check_equal(take(edu.interrupts).number, 1);
+    check_equal(take_interrupt(edu.interrupts).number, 1);
 }
 
 // Interrupts come while their device is unbound, masked, asked and closed by others.
@@ -673,8 +598,8 @@ static void *keep_masking(void *argument)
     const struct source *edu = argument;
     struct devreg_interrupt records[16];
     while (!stop_raising) {
-        try_mask(edu->interrupts, DEVREG_MASK_SET, 0, 1);
-        try_mask(edu->interrupts, 0, 0, 1);
+        mask_interrupts(edu->interrupts, DEVREG_MASK_SET, 0, 1);
+        mask_interrupts(edu->interrupts, 0, 0, 1);
         set_acknowledge(edu->interrupts, edu_acknowledge());
         if (read(edu->interrupts, records, sizeof(records)) < 0 && errno == ENODEV)
             break;
@@ -720,7 +645,7 @@ static void reset_while_open(const char *pci, uint32_t kind)
     for (uint32_t number = 1; number <= 6; number++) {
         context("kind %u, number %u", kind, number);
         raise_it(&edu, number);
-        struct devreg_interrupt record = take(edu.interrupts);
+        struct devreg_interrupt record = take_interrupt(edu.interrupts);
         check_equal(record.number, number);
         check_equal(record.value, number);
         if (number % 2)
@@ -733,9 +658,9 @@ static void reset_while_open(const char *pci, uint32_t kind)
     fine(reset_device(edu.device));
     reset_by_sysfs(pci);
     raise_it(&edu, 0x7);
-    check_silent(edu.interrupts);
+    check_no_interrupt(edu.interrupts);
     unmask(edu.interrupts);
-    check_equal(take(edu.interrupts).value, 0x7);
+    check_equal(take_interrupt(edu.interrupts).value, 0x7);
     close_source(&edu);
 }
 
@@ -769,7 +694,7 @@ static void several_vectors(void)
     check_error(open_interrupts(device, DEVREG_INTERRUPT_MSIX, 6, 0), ENOSPC);
     int interrupts = fine(open_interrupts(device, DEVREG_INTERRUPT_MSIX, 5, 0));
     fine(fcntl(interrupts, F_SETFL, O_NONBLOCK));
-    fine(try_mask(interrupts, 0, 0, 5));
+    fine(mask_interrupts(interrupts, 0, 0, 5));
     write_value(region, NIC_VECTORS, 4, 0x000cba98); // cause i has vector i
     write_value(region, NIC_ENABLE, 4, 0x01f00000);
     write_value(region, NIC_CAUSES, 4, UINT32_MAX); // what an earlier run has left
@@ -778,21 +703,21 @@ static void several_vectors(void)
         for (unsigned vector = 0; vector < 5; vector++) {
             context("number %llu of vector %u", (unsigned long long)number, vector);
             write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(vector));
-            struct devreg_interrupt record = take(interrupts);
+            struct devreg_interrupt record = take_interrupt(interrupts);
             check_equal(record.vector, vector);
             check_equal(record.number, number);
             check_equal(record.sequence, ++sequence);
             write_value(region, NIC_CAUSES, 4, NIC_CAUSE(vector)); // which clears it
         }
     context("one is masked, the others are not");
-    fine(try_mask(interrupts, DEVREG_MASK_SET, 2, 1));
+    fine(mask_interrupts(interrupts, DEVREG_MASK_SET, 2, 1));
     write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(2));
-    check_silent(interrupts);
+    check_no_interrupt(interrupts);
     write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(3));
-    check_equal(take(interrupts).vector, 3);
-    fine(try_mask(interrupts, 0, 2, 1));
-    check_equal(take(interrupts).vector, 2);
-    check_silent(interrupts);
+    check_equal(take_interrupt(interrupts).vector, 3);
+    fine(mask_interrupts(interrupts, 0, 2, 1));
+    check_equal(take_interrupt(interrupts).vector, 2);
+    check_no_interrupt(interrupts);
 }
 
 static void not_under_lockdown(void)

@@ -30,7 +30,7 @@ struct test_case {
 /* One table for each file of cases; the last row is empty. */
 extern const struct test_case abi_cases[], argument_cases[], text_cases[], claim_cases[], foreign_cases[],
         access_cases[], port_cases[], mapping_cases[], vma_cases[], device_cases[], removal_cases[],
-        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[];
+        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[], line_cases[];
 
 /* Holds the module by what `what` says until it is killed: for tests of rmmod. False when that is not known.
  */
@@ -47,6 +47,7 @@ void print_layout(void);
 #define NETWORK  "0000:00:04.0" /* bound to virtio-pci */
 #define NIC      "0000:00:0d.0" /* e1000e, without a driver: five vectors of MSI-X */
 #define FW_CFG   "QEMU0002:00"  /* a platform device: ports 0x510 to 0x51b */
+#define SOUND    "DVRG0001:00"  /* a platform device: ports and interrupt of a sb16 */
 #define UIO_EDU  "0000:00:0a.0" /* bound to uio_pci_generic in some rigs, without a driver in others */
 
 /* Checks */
@@ -112,6 +113,25 @@ struct devreg_region_info region_info(int region); /* must work */
 int try_device_info(int device, struct devreg_device_info *ret_info);
 struct devreg_device_info device_info(int device);
 int try_resource_info(int device, uint32_t index, struct devreg_resource_info *ret_info);
+
+/* Interrupts: as the ioctls, but for those that say that they must work. */
+
+struct devreg_interrupt_info interrupt_info(int device); /* must work */
+int open_interrupts(int device, uint32_t kind, uint32_t count, uint32_t records);
+int mask_interrupts(int interrupts, uint32_t flags, uint32_t vector, uint32_t count);
+int set_acknowledge(int interrupts, struct devreg_acknowledge acknowledge);
+/* Vector 0 alone; must work. */
+void mask(int interrupts);
+void unmask(int interrupts);
+
+#define INTERRUPT_WAIT_MS 20000 /* for what must come; what must not is waited for much shorter */
+
+bool is_readable(int interrupts, int wait_ms);
+/* The next record, which must come; and that none comes, of a descriptor that does not wait. */
+struct devreg_interrupt take_interrupt(int interrupts);
+void check_no_interrupt(int interrupts);
+/* How many have come, read or not. */
+uint64_t interrupt_sequence(int interrupts);
 
 /* One access that must work. */
 uint64_t read_value(int region, uint64_t offset, uint32_t width);

@@ -217,6 +217,7 @@ int settle(void)
             {"pci", NIC, false},
             {"pci", EDU, true},
             {"platform", FW_CFG, false},
+            {"platform", SOUND, false},
     };
     for (size_t i = 0; i < array_size(devices); i++) {
         char path[128];

@@ -79,7 +79,7 @@ def source(http, name):
 def test_types(http):
     rows = {row["name"]: row for row in http.get("/v1/interrupts")["interrupts"]}
     assert {name: row["type"] for name, row in rows.items()} == {
-        "edu-msi": "msi", "edu-intx": "intx", "edu-line": "uio", **dict.fromkeys(NIC_CAUSES, "msi-x")}
+        "edu-msi": "msi", "edu-intx": "intx", "edu-line": "uio", "sound": "line", **dict.fromkeys(NIC_CAUSES, "msi-x")}
     assert all(row["state"] == "on" for row in rows.values())
     assert [rows[name]["vector"] for name in NIC_CAUSES] == [0, 1, 2, 3, 4]
 
@@ -112,6 +112,16 @@ def test_masking_one_vector_leaves_the_others(http, devregctl, watch, write):
     assert devregctl("interrupts", "unmask", "nic-1").returncode == 0
     assert watched.next("interrupt")["source"] == "nic-1"
     write(f"nic:{NIC_CLEAR}", "0xffffffff")
+
+
+def test_line_of_a_platform_device(http, watch, devregctl):
+    """QEMU's sb16: its command 0xf2 raises the line and has an answer, of which the status tells."""
+    watched = watch("sound")
+    for _ in range(3):
+        assert devregctl("write", "sound:0xc", "0xf2", "--width", 8).returncode == 0
+        event = watched.next("interrupt")
+        assert (event["value"], event["masked"]) == ("0x80", False)
+    assert source(http, "sound")["state"] == "on"
 
 
 @pytest.mark.parametrize("name", ["edu-msi", "edu-intx", "edu-line"])
