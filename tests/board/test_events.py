@@ -420,15 +420,15 @@ def test_who_takes_nothing_is_cut(start_daemon):
         daemon.wait()
 
 
-def test_two_hundred_of_which_half_never_read(start_daemon):
-    daemon = start_daemon(configuration(streams=256, streams_per_principal=256, connections=512,
-                                        connections_per_principal=512, events=1000, interrupts_per_second=10000000))
+def test_five_hundred_of_which_half_never_read(start_daemon):
+    daemon = start_daemon(configuration(streams=512, streams_per_principal=512, connections=640,
+                                        connections_per_principal=640, events=400, interrupts_per_second=10000000))
     with daemon.client() as client, contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(board.Subscription(daemon.place(KINDS[i % 3]))) for i in range(200)]
+        streams = [stack.enter_context(board.Subscription(daemon.place(KINDS[i % 3]))) for i in range(500)]
         for stream in streams:
             stream.begin()
         before = daemon.resident_bytes()
-        readers, ends = streams[100:], {}
+        readers, ends = streams[250:], {}
 
         def read(stream):
             while (event := stream.event()) and event.data.get("value") != "0x00000077":
@@ -437,13 +437,13 @@ def test_two_hundred_of_which_half_never_read(start_daemon):
         threads = [threading.Thread(target=read, args=(stream,)) for stream in readers]
         for thread in threads:
             thread.start()
-        flood(client, 3000)
+        flood(client, 1000)
         interrupt(client, 0x77)
         for thread in threads:
             thread.join(60)
         assert len({ends[stream] for stream in readers}) == 1
         assert daemon.resident_bytes() - before < 64 << 20
-        for stream in streams[:50]:         # killed in the middle
+        for stream in streams[:125]:        # killed in the middle
             stream.close()
         interrupt(client, 0x78)
         for stream in readers:
