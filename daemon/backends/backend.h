@@ -60,13 +60,13 @@ struct backend_interrupts {
 
 /* An occurrence of an interrupt. */
 struct interrupt_record {
-    unsigned source;  /* index among the description's interrupts */
+    unsigned source; /* index among the description's interrupts */
+    bool has_value;
+    bool masked;      /* no further one comes before interrupts_mask(..., false) */
+    bool overrun;     /* masked only because too many were not read in time */
+    uint64_t value;   /* of the status register, in the region's order of octets */
     uint64_t time_ns; /* CLOCK_MONOTONIC, taken as near to the device as the backend can */
     uint64_t missed;  /* occurrences of this source right before it of which no more is known */
-    bool has_value;
-    uint64_t value; /* of the status register, in the region's order of octets */
-    bool masked;    /* no further one comes before interrupts_mask(..., false) */
-    bool overrun;   /* masked only because too many were not read in time */
 };
 
 #define REGION_TYPE_SET(type) (1U << (type))

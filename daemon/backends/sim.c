@@ -385,8 +385,11 @@ static bool act(struct sim_handle *handle)
     struct sim_device *device = handle->device;
 
     for (unsigned i = 0; i < TAKEN; i++) {
-        int pending = device->region ? sim_interrupts_take_pending(handle->interrupts) : -1;
+        int pending;
 
+        if (!device->region)
+            return false;
+        pending = sim_interrupts_take_pending(handle->interrupts);
         if (pending >= 0)
             take(device, (unsigned)pending, clock_now_ns());
         else if (due_ns(device) <= clock_now_ns())

@@ -84,7 +84,7 @@ static int check_described(const struct device_description *description, struct 
 static int read_count(int directory, uint32_t *ret_count, struct error *error)
 {
     char text[32];
-    uint64_t count;
+    uint64_t count = 0;
     int r = file_read_line_at(directory, "event", text, sizeof(text));
 
     if (r == 0)
