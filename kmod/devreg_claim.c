@@ -65,13 +65,16 @@ static bool leads_somewhere(const struct resource *resource)
 /* One kind of caching for all mappings of a range: it is settled here, before the first one. */
 static int settle_caching(struct region *region)
 {
+    int r = -EINVAL;
+
     if (!(region->flags & DEVREG_REGION_WRITE_COMBINING))
         return 0;
-    if (region->flags & DEVREG_REGION_MAPPABLE &&
-            arch_io_reserve_memtype_wc(region->start, region->size) == 0)
+    if (region->flags & DEVREG_REGION_MAPPABLE)
+        r = arch_io_reserve_memtype_wc(region->start, region->size);
+    if (r == 0)
         return 0;
     region->flags &= ~DEVREG_REGION_WRITE_COMBINING;
-    return -EINVAL;
+    return r == -ENOMEM ? r : -EINVAL;
 }
 
 static bool is_one_too_many(const struct region *region)

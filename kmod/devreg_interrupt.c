@@ -363,7 +363,7 @@ int interrupts_call_open(struct call *call, void *argument)
     interrupts = interrupts_new(open);
     if (!interrupts)
         return -ENOMEM;
-    file = file_new("devreg-interrupts", &interrupts_operations, interrupts, O_RDONLY);
+    file = file_new("devreg-interrupts", &interrupts_operations, interrupts, O_RDWR);
     if (IS_ERR(file)) {
         interrupts_free(interrupts);
         return PTR_ERR(file);

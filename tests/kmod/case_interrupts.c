@@ -679,7 +679,8 @@ static void resets(void)
 }
 
 // QEMU's e1000e: writing to its cause register raises an interrupt for each bit that is enabled, and a table
-// says which vector a cause has.
+// says which vector a cause has. The fifth is left out where it matters how many come, as changes of its
+// link raise it.
 #define NIC_CAUSES    0x00c0
 #define NIC_CAUSE_SET 0x00c8
 #define NIC_ENABLE    0x00d0
@@ -694,13 +695,13 @@ static void several_vectors(void)
     check_error(open_interrupts(device, DEVREG_INTERRUPT_MSIX, 6, 0), ENOSPC);
     int interrupts = fine(open_interrupts(device, DEVREG_INTERRUPT_MSIX, 5, 0));
     fine(fcntl(interrupts, F_SETFL, O_NONBLOCK));
-    fine(mask_interrupts(interrupts, 0, 0, 5));
+    fine(mask_interrupts(interrupts, 0, 0, 4));
     write_value(region, NIC_VECTORS, 4, 0x000cba98); // cause i has vector i
     write_value(region, NIC_ENABLE, 4, 0x01f00000);
     write_value(region, NIC_CAUSES, 4, UINT32_MAX); // what an earlier run has left
     uint64_t sequence = 0;
     for (uint64_t number = 1; number <= 20; number++)
-        for (unsigned vector = 0; vector < 5; vector++) {
+        for (unsigned vector = 0; vector < 4; vector++) {
             context("number %llu of vector %u", (unsigned long long)number, vector);
             write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(vector));
             struct devreg_interrupt record = take_interrupt(interrupts);
@@ -718,6 +719,11 @@ static void several_vectors(void)
     fine(mask_interrupts(interrupts, 0, 2, 1));
     check_equal(take_interrupt(interrupts).vector, 2);
     check_no_interrupt(interrupts);
+    context("the fifth");
+    fine(mask_interrupts(interrupts, 0, 4, 1));
+    write_value(region, NIC_CAUSES, 4, UINT32_MAX);
+    write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(4));
+    check_equal(take_interrupt(interrupts).vector, 4);
 }
 
 static void not_under_lockdown(void)
