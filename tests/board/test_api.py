@@ -144,8 +144,8 @@ def test_status_counts(client):
 
 def test_devices(client):
     devices = {device["name"]: device for device in client.get("/v1/devices").ok().json["devices"]}
-    assert list(devices) == ["edu", "odd", "ram", "traced", "big", "file", "readonly", "slowly", "octets", "later",
-                             "absent"]
+    assert list(devices) == ["edu", "edu-msi", "odd", "ram", "traced", "big", "file", "readonly", "slowly", "octets",
+                             "later", "absent"]
     assert devices["edu"]["backend"] == "sim"
     assert devices["edu"]["state"] == "present" and "reason" not in devices["edu"]
     assert devices["edu"]["regions"] == ["edu"]

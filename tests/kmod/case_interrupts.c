@@ -687,6 +687,19 @@ static void resets(void)
 #define NIC_VECTORS   0x00e4
 #define NIC_CAUSE(i)  (1U << (20 + (i)))
 
+// The next record of this vector. The card raises some again by itself when they were set faster than it
+// thinks good.
+static struct devreg_interrupt take_of(int interrupts, uint32_t vector, uint64_t *sequence)
+{
+    for (;;) {
+        struct devreg_interrupt record = take_interrupt(interrupts);
+        check_equal(record.sequence, ++*sequence);
+        check(record.vector < 5);
+        if (record.vector == vector)
+            return record;
+    }
+}
+
 static void several_vectors(void)
 {
     bind_device("pci", NIC);
@@ -699,31 +712,34 @@ static void several_vectors(void)
     write_value(region, NIC_VECTORS, 4, 0x000cba98); // cause i has vector i
     write_value(region, NIC_ENABLE, 4, 0x01f00000);
     write_value(region, NIC_CAUSES, 4, UINT32_MAX); // what an earlier run has left
-    uint64_t sequence = 0;
-    for (uint64_t number = 1; number <= 20; number++)
+    uint64_t sequence = 0, numbers[5] = {0};
+    for (uint64_t round = 1; round <= 20; round++)
         for (unsigned vector = 0; vector < 4; vector++) {
-            context("number %llu of vector %u", (unsigned long long)number, vector);
+            context("round %llu, vector %u", (unsigned long long)round, vector);
             write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(vector));
-            struct devreg_interrupt record = take_interrupt(interrupts);
-            check_equal(record.vector, vector);
-            check_equal(record.number, number);
-            check_equal(record.sequence, ++sequence);
+            struct devreg_interrupt record = take_of(interrupts, vector, &sequence);
+            check(record.number > numbers[vector]);
+            numbers[vector] = record.number;
             write_value(region, NIC_CAUSES, 4, NIC_CAUSE(vector)); // which clears it
         }
     context("one is masked, the others are not");
     fine(mask_interrupts(interrupts, DEVREG_MASK_SET, 2, 1));
     write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(2));
-    check_no_interrupt(interrupts);
+    sleep_ms(100);
     write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(3));
-    check_equal(take_interrupt(interrupts).vector, 3);
+    struct devreg_interrupt record;
+    do {
+        record = take_interrupt(interrupts);
+        check_equal(record.sequence, ++sequence);
+        check(record.vector != 2);
+    } while (record.vector != 3);
     fine(mask_interrupts(interrupts, 0, 2, 1));
-    check_equal(take_interrupt(interrupts).vector, 2);
-    check_no_interrupt(interrupts);
+    take_of(interrupts, 2, &sequence);
     context("the fifth");
     fine(mask_interrupts(interrupts, 0, 4, 1));
     write_value(region, NIC_CAUSES, 4, UINT32_MAX);
     write_value(region, NIC_CAUSE_SET, 4, NIC_CAUSE(4));
-    check_equal(take_interrupt(interrupts).vector, 4);
+    take_of(interrupts, 4, &sequence);
 }
 
 static void not_under_lockdown(void)

@@ -158,9 +158,9 @@ static void goes_while_up(void)
 
 const struct test_case line_cases[] = {
         {"line_infos", infos, 0},
-        {"line_masks_itself", masks_itself, 0},
-        {"line_acknowledged", acknowledged, 0},
-        {"line_flooded", flooded, 0},
-        {"line_goes_while_up", goes_while_up, 0},
+        {"line_masks_itself", masks_itself, CASE_ROUTES},
+        {"line_acknowledged", acknowledged, CASE_ROUTES},
+        {"line_flooded", flooded, CASE_ROUTES},
+        {"line_goes_while_up", goes_while_up, CASE_ROUTES},
         {0},
 };

@@ -21,6 +21,8 @@
     (1U << 2) /* devices come back at other addresses: /proc/iomem is only looked at for claims */
 #define CASE_OUTSIDE (1U << 3) /* somebody outside pulls EDU and FREE_EDU out when it says "# ready" */
 
+#define CASE_ROUTES  (1U << 4) /* a kernel that routes interrupts as ACPI says */
+
 struct test_case {
     const char *name;
     void (*run)(void);

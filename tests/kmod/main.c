@@ -54,8 +54,9 @@ static void for_each_case(void (*function)(const struct test_case *, void *), vo
 static void list_case(const struct test_case *row, void *argument)
 {
     (void)argument;
-    printf("%s%s%s%s\n", row->name, row->flags & CASE_FAULTS ? " faults" : "",
-            row->flags & CASE_LOCKDOWN ? " lockdown" : "", row->flags & CASE_OUTSIDE ? " outside" : "");
+    printf("%s%s%s%s%s\n", row->name, row->flags & CASE_FAULTS ? " faults" : "",
+            row->flags & CASE_LOCKDOWN ? " lockdown" : "", row->flags & CASE_OUTSIDE ? " outside" : "",
+            row->flags & CASE_ROUTES ? " routes" : "");
 }
 
 static bool locked_down(void)
