@@ -107,9 +107,10 @@ struct devreg_claim {
 #define DEVREG_DEVICE_GONE     (1U << 3)
 
 /* On /dev/devreg: opens a device that is bound to the driver devreg, through its driver_override. One opener
- * at a time: the device is free again when this descriptor and those of all its regions are closed. A PCI
- * function neither masters the bus (it can't write to memory) nor raises its interrupt line; so kernel
- * lockdown does not forbid to open one. It does forbid platform devices, which can't be held back like that.
+ * at a time: the device is free again when this descriptor and those of all its regions and interrupts are
+ * closed. A PCI function neither masters the bus (it can't write to memory) nor raises its interrupt line
+ * before its interrupts are opened; so kernel lockdown does not forbid to open one. It does forbid platform
+ * devices, which can't be held back like that.
  *
  * Returns a device descriptor, or -1 with
  *
