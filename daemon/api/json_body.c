@@ -37,8 +37,8 @@ static int check_keys(json_t *object, const char *keys, struct error *error)
 
     json_object_foreach (object, key, value) {
         if (!words_have(keys, key))
-            return error_set(
-                    error, -EINVAL, "the body has the unknown key \"%.64s\": the keys are: %s", key, keys);
+            return error_set(error, -EINVAL, "the body has the unknown key \"%.64s\": %s%s", key,
+                    keys[0] ? "the keys are: " : "it takes none, send {}", keys);
     }
     return 0;
 }
