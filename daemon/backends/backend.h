@@ -69,6 +69,63 @@ struct interrupt_record {
     uint64_t missed;  /* occurrences of this source right before it of which no more is known */
 };
 
+/* Memory that a device reaches by DMA. */
+enum buffer_kind {
+    BUFFER_COHERENT,  /* in one piece, and each side sees at once what the other writes */
+    BUFFER_STREAMING, /* in one piece, for one side at a time: buffer_sync() hands it over */
+    BUFFER_SCATTERED, /* likewise, but in one piece only for us: for the device it is segments */
+    BUFFER_POOL,      /* coherent objects of one size, each with a bus address of its own */
+};
+
+/* Powers of two are checked by whoever makes it; a backend checks what only it knows. */
+struct buffer_wish {
+    enum buffer_kind kind;
+    uint64_t size;               /* octets; of a pool: of one object */
+    uint64_t count;              /* of a pool's objects, otherwise 1 */
+    unsigned address_bits;       /* the device reaches bus addresses below 2^this: 24 to 64 */
+    uint64_t alignment;          /* of bus addresses, octets, a power of two */
+    uint64_t boundary;           /* no segment or object crosses a multiple of it, a power of two; 0: none */
+    bool to_device, from_device; /* which way streaming and scattered ones are used: at least one */
+};
+
+/* What the device sees as one piece; of a pool: an object. */
+struct buffer_segment {
+    uint64_t bus_address;
+    uint64_t offset; /* in the buffer's data */
+    uint64_t size;   /* octets */
+};
+
+/* Embedded at the start of a backend's own struct. All but the descriptor's own state is fixed. */
+struct backend_buffer {
+    const struct backend *backend;
+    unsigned char *data;    /* mapped, zero at first; touched through backends/buffer_memory.h alone */
+    uint64_t size;          /* octets of data: at least what was wished for */
+    uint64_t bus_address;   /* of the first segment */
+    uint64_t segment_count; /* of a pool: its objects */
+    bool needs_sync;        /* what one side writes the other sees after buffer_sync() alone */
+    bool translated;        /* an IOMMU is in between: it can reach nothing else */
+    bool reserved;          /* from memory that was set aside when the module was loaded */
+};
+
+/* What DMA of a device there is. Octets. */
+struct dma_state {
+    bool translated;
+    uint64_t size_max;      /* of one buffer */
+    uint64_t total_max;     /* of the buffers of all devices */
+    uint64_t total;         /* in use by them now */
+    uint64_t retained;      /* of this device: closed, but kept, as the device may still write to it */
+    uint64_t reserved;      /* set aside when the module was loaded */
+    uint64_t reserved_free; /* and not in use */
+};
+
+/* A register write that makes a device safe. */
+struct safe_register {
+    size_t region; /* index among the device's regions */
+    uint64_t offset;
+    unsigned width; /* octets */
+    uint64_t value; /* in the region's order of octets, as it is in the device's memory */
+};
+
 #define REGION_TYPE_SET(type) (1U << (type))
 
 /* One way to describe a device to a backend, by keys (enum description_key): all of device_needs (or, where
@@ -143,6 +200,35 @@ struct backend {
 
     /* Keeps a source from coming, or lets it come again; one that is still pending then comes at once. */
     int (*interrupts_mask)(struct backend_interrupts *interrupts, unsigned source, bool masked);
+
+    /* Whether the device, which is open, can have buffers, and what there is of them. Returns 0, or a
+     * negative errno with the reason and what to do about it. NULL, as the four that follow: this backend
+     * has none. */
+    int (*dma_describe)(struct backend_device *device, struct dma_state *ret_state, struct error *error);
+
+    /* Allocates a buffer, zeroed. Calls for buffers come as those for regions do, never two at once for one
+     * device; only buffer_segments can come at any time. All of a device's are closed before it is. Returns
+     * 0; -ENOMEM when there is no such memory, -E2BIG when it is more than there may be, another negative
+     * errno; with the reason and what to do about it. */
+    int (*buffer_open)(struct backend_device *device, const struct buffer_wish *wish,
+            struct backend_buffer **ret_buffer, struct error *error);
+
+    /* let_go: somebody says that the device does not use it any more, so it is freed at once. Otherwise it
+     * is freed when the device can't write to it any more, and retained until then. */
+    void (*buffer_close)(struct backend_buffer *buffer, bool let_go);
+
+    /* Up to `count` segments from the one of index `first` on. Returns 0 or -ENODEV. */
+    int (*buffer_segments)(struct backend_buffer *buffer, uint64_t first, struct buffer_segment *segments,
+            size_t count, size_t *ret_count);
+
+    /* Hands octets over, to the device or to us. Returns 0 or -ENODEV. */
+    int (*buffer_sync)(struct backend_buffer *buffer, uint64_t offset, uint64_t size, bool for_device);
+
+    /* Which writes are to be made when this process ends without having closed the device, in this order;
+     * they replace those that were set before. Comes as those for regions do, with the regions open. NULL:
+     * nobody would make them. */
+    int (*safe_state_set)(struct backend_device *device, const struct safe_register *writes, size_t count,
+            struct error *error);
 };
 
 /* All backends in order of preference, ended by NULL. */

@@ -6,9 +6,12 @@
  *
  * - /dev/devreg, whose open() needs CAP_SYS_RAWIO: DEVREG_GET_INFO, DEVREG_CLAIM_REGION, DEVREG_OPEN_DEVICE
  * - a device, from DEVREG_OPEN_DEVICE: DEVREG_DEVICE_INFO, DEVREG_RESOURCE_INFO, DEVREG_CLAIM_RESOURCE,
- *   DEVREG_RESET, DEVREG_INTERRUPT_INFO, DEVREG_OPEN_INTERRUPTS, poll()
+ *   DEVREG_RESET, DEVREG_INTERRUPT_INFO, DEVREG_OPEN_INTERRUPTS, DEVREG_SET_SAFE_STATE, DEVREG_DMA_INFO,
+ *   DEVREG_ALLOCATE_BUFFER, poll()
  * - a region, from one of the two claims: DEVREG_REGION_INFO, DEVREG_ACCESS, mmap(), poll()
  * - interrupts, from DEVREG_OPEN_INTERRUPTS: DEVREG_SET_ACKNOWLEDGE, DEVREG_MASK_INTERRUPTS, read(), poll()
+ * - a buffer, from DEVREG_ALLOCATE_BUFFER: DEVREG_BUFFER_INFO, DEVREG_BUFFER_SEGMENTS, DEVREG_SYNC_BUFFER,
+ *   DEVREG_LET_GO, mmap(), poll()
  *
  * Descriptors are born close-on-exec; they may be passed to other processes, which then need no capability.
  *
@@ -60,6 +63,8 @@ struct devreg_info {
 #define DEVREG_CAPABILITY_PLATFORM   (1ULL << 3) /* and of platform devices */
 #define DEVREG_CAPABILITY_ACCESS_64  (1ULL << 4) /* DEVREG_ACCESS of 64 bits, in memory regions */
 #define DEVREG_CAPABILITY_INTERRUPTS (1ULL << 5) /* DEVREG_OPEN_INTERRUPTS */
+#define DEVREG_CAPABILITY_DMA        (1ULL << 6) /* DEVREG_ALLOCATE_BUFFER */
+#define DEVREG_CAPABILITY_SAFE_STATE (1ULL << 7) /* DEVREG_SET_SAFE_STATE */
 
 #define DEVREG_GET_INFO              _IOWR(0xD5, 0x00, struct devreg_info)
 
@@ -107,10 +112,16 @@ struct devreg_claim {
 #define DEVREG_DEVICE_GONE     (1U << 3)
 
 /* On /dev/devreg: opens a device that is bound to the driver devreg, through its driver_override. One opener
- * at a time: the device is free again when this descriptor and those of all its regions and interrupts are
- * closed. A PCI function neither masters the bus (it can't write to memory) nor raises its interrupt line
- * before its interrupts are opened; so kernel lockdown does not forbid to open one. It does forbid platform
- * devices, which can't be held back like that.
+ * at a time: the device is free again when this descriptor and those of all its regions, interrupts and
+ * buffers are closed. A PCI function neither masters the bus (it can't write to memory) before it has a
+ * buffer or messages for interrupts, nor raises its interrupt line before its interrupts are opened; so
+ * kernel lockdown does not forbid to open one. It does forbid platform devices, which can't be held back
+ * like that.
+ *
+ * When the last of these descriptors is closed, by whatever end of the program too: the writes of
+ * DEVREG_SET_SAFE_STATE are made, bus mastering ends, what the device was writing is waited for, and memory
+ * of buffers that were not let go is freed; before that the device is reset, if it can be and there is such
+ * memory.
  *
  * Returns a device descriptor, or -1 with
  *
@@ -310,6 +321,163 @@ struct devreg_mask_interrupts {
 
 #define DEVREG_MASK_INTERRUPTS _IOWR(0xD5, 0x0C, struct devreg_mask_interrupts)
 
+#define DEVREG_SAFE_WRITES_MAX 64
+
+/* A register write, as by DEVREG_ACCESS. */
+struct devreg_safe_write {
+    __u32 index;          /* of the resource */
+    __u32 width;          /* octets: 1, 2, 4, and 8 where DEVREG_ACCESS has it */
+    __aligned_u64 offset; /* in the resource */
+    __aligned_u64 value;  /* a number that the device takes as little-endian */
+};
+
+/* On a device: what is written, in this order, when nobody has it open any more, or when it is unbound: so
+ * that it stops. Replaces what was set before; none with `count` 0.
+ *
+ * Registers are inside regions that are claimed of the device, writable; they are written to also after
+ * those are closed. Errors: EINVAL there is no such resource or width, an offset is not a multiple of the
+ * width, too many; ERANGE not inside the resource; EACCES no region of the device that is claimed has it.
+ * Then nothing has changed. */
+struct devreg_safe_state {
+    __u32 argsz;
+    __u32 flags; /* zero */
+    __u32 count; /* at most DEVREG_SAFE_WRITES_MAX */
+    __u32 reserved;
+    __aligned_u64 writes; /* address of `count` struct devreg_safe_write */
+};
+
+#define DEVREG_SET_SAFE_STATE _IOWR(0xD5, 0x0D, struct devreg_safe_state)
+
+/* Memory that a device reaches by DMA. One of the first four says what it is like; direction is for
+ * streaming and scattered ones, where none means both. The last four are told, not asked for. */
+#define DEVREG_BUFFER_COHERENT  (1U << 0)   /* in one piece; each side sees at once what the other writes */
+#define DEVREG_BUFFER_STREAMING (1U << 1)   /* in one piece; for one side at a time, see DEVREG_SYNC_BUFFER \
+                                             */
+#define DEVREG_BUFFER_SCATTERED   (1U << 2) /* likewise, but for the device in segments */
+#define DEVREG_BUFFER_POOL        (1U << 3) /* `count` coherent objects of `size` octets */
+#define DEVREG_BUFFER_TO_DEVICE   (1U << 4)
+#define DEVREG_BUFFER_FROM_DEVICE (1U << 5)
+#define DEVREG_BUFFER_RESERVED    (1U << 6) /* in: only of what was set aside; out: it is */
+#define DEVREG_BUFFER_SYNC        (1U << 7) /* DEVREG_SYNC_BUFFER does something on this machine */
+#define DEVREG_BUFFER_TRANSLATED  (1U << 8) /* an IOMMU leads from bus addresses to memory */
+#define DEVREG_BUFFER_GONE        (1U << 9) /* its device is, and its memory */
+
+#define DEVREG_ADDRESS_BITS_MIN   24
+#define DEVREG_ADDRESS_BITS_MAX   64
+#define DEVREG_BUFFERS_MAX        4096       /* of one device */
+#define DEVREG_OBJECTS_MAX        (1U << 20) /* of one pool */
+
+/* On a device: what DMA there is. All sizes in octets. */
+struct devreg_dma_info {
+    __u32 argsz;
+    __u32 flags;             /* out: DEVREG_BUFFER_TRANSLATED; in: zero */
+    __u32 address_bits;      /* out: a device that reaches fewer does not reach all memory of this machine */
+    __u32 buffer_count;      /* out: of this device */
+    __aligned_u64 size_max;  /* out: of one buffer */
+    __aligned_u64 total_max; /* out: of all buffers of all devices */
+    __aligned_u64 total;     /* out: that they take now, retained memory included */
+    __aligned_u64 retained;  /* out: of this device: closed, but it may still write there */
+    __aligned_u64 reserved;  /* out: set aside when the module was loaded */
+    __aligned_u64 reserved_free; /* out: and not in use */
+};
+
+#define DEVREG_DMA_INFO _IOWR(0xD5, 0x0E, struct devreg_dma_info)
+
+/* On a device: allocates a buffer, zeroed, and lets the device master the bus. The device is free for
+ * another opener when this descriptor is closed, too.
+ *
+ * A bus address is what the device is told, and nothing else: behind an IOMMU it is no physical address. Its
+ * alignment is at least a page's, of objects 8.
+ *
+ * When the descriptor is closed, and DEVREG_LET_GO was not called, the device may still write to the memory,
+ * so it is retained until it can't: its last buffer and its messages for interrupts are closed, which ends
+ * bus mastering, or it is reset. An IOMMU that forgets addresses at once makes that unnecessary.
+ *
+ * Returns a buffer descriptor, or -1 with
+ *
+ * - EINVAL: size or count 0; count not 1 but of a pool; alignment or boundary no power of two; boundary
+ *   smaller than the object, or, but of scattered ones, the buffer, or smaller than a page; address bits out
+ *   of range
+ * - E2BIG: larger than size_max, or in all more than total_max
+ * - ENOSPC: the device has DEVREG_BUFFERS_MAX, or a pool DEVREG_OBJECTS_MAX already
+ * - ENOMEM: there is no such memory now; of pieces that are large or that few address bits reach there may
+ *   be none although much memory is free
+ * - EOPNOTSUPP: the device has no DMA, or not with so few address bits
+ * - EPERM: kernel lockdown forbids it */
+struct devreg_allocate_buffer {
+    __u32 argsz;
+    __u32 flags;               /* DEVREG_BUFFER_*; out: what it is */
+    __u32 address_bits;        /* the device reaches bus addresses below 2^this */
+    __u32 count;               /* of objects of a pool, otherwise 1 */
+    __aligned_u64 size;        /* octets, of a pool of one object */
+    __aligned_u64 alignment;   /* of bus addresses; 0: see above */
+    __aligned_u64 boundary;    /* no segment and no object crosses a multiple of it; 0: none */
+    __aligned_u64 bus_address; /* out: of the first segment */
+    __aligned_u64 mapped_size; /* out: octets of mmap(), whole pages */
+    __u32 segment_count;       /* out: of a pool: its objects */
+    __u32 reserved;
+};
+
+#define DEVREG_ALLOCATE_BUFFER _IOWR(0xD5, 0x0F, struct devreg_allocate_buffer)
+
+/* On a buffer: what it is, for whoever was given the descriptor. */
+struct devreg_buffer_info {
+    __u32 argsz;
+    __u32 flags; /* out: DEVREG_BUFFER_*; in: zero */
+    __u32 address_bits;
+    __u32 count;
+    __aligned_u64 size; /* all out, as in struct devreg_allocate_buffer */
+    __aligned_u64 bus_address;
+    __aligned_u64 mapped_size;
+    __u32 segment_count;
+    __u32 reserved;
+};
+
+#define DEVREG_BUFFER_INFO _IOWR(0xD5, 0x10, struct devreg_buffer_info)
+
+/* What is one piece for the device; of a pool: an object. */
+struct devreg_segment {
+    __aligned_u64 bus_address;
+    __aligned_u64 offset; /* in what mmap() gives */
+    __aligned_u64 size;   /* octets */
+};
+
+/* On a buffer: its segments, in the order of their offsets. Errors: EINVAL `first` is beyond the last one;
+ * ENODEV. */
+struct devreg_buffer_segments {
+    __u32 argsz;
+    __u32 flags;            /* zero */
+    __u32 first;            /* index */
+    __u32 count;            /* in: room at `segments`; out: how many were given */
+    __aligned_u64 segments; /* address of `count` struct devreg_segment */
+};
+
+#define DEVREG_BUFFER_SEGMENTS _IOWR(0xD5, 0x11, struct devreg_buffer_segments)
+
+#define DEVREG_SYNC_DEVICE     (1U << 0)
+#define DEVREG_SYNC_CPU        (1U << 1)
+
+/* On a buffer: hands octets over. Before the device is told to read or write them: to the device; before the
+ * program touches them again: to the CPU. Of coherent ones and pools it only orders accesses. Errors: EINVAL
+ * not one of the two; ERANGE not inside the buffer. */
+struct devreg_sync_buffer {
+    __u32 argsz;
+    __u32 flags; /* DEVREG_SYNC_* */
+    __aligned_u64 offset;
+    __aligned_u64 size;
+};
+
+#define DEVREG_SYNC_BUFFER _IOWR(0xD5, 0x12, struct devreg_sync_buffer)
+
+/* On a buffer: the program says that the device was told not to use it any more, and has obeyed. It is freed
+ * at once then when the descriptor is closed, whatever else the device does. */
+struct devreg_let_go {
+    __u32 argsz;
+    __u32 flags; /* zero */
+};
+
+#define DEVREG_LET_GO          _IOWR(0xD5, 0x13, struct devreg_let_go)
+
 #define DEVREG_INTERRUPT_VALUE (1U << 0) /* `value` was read */
 #define DEVREG_INTERRUPT_MASKED                                                                             \
     (1U << 1) /* the vector is masked now: quieten the device, then unmask it                               \
@@ -336,11 +504,11 @@ struct devreg_interrupt {
     __u32 reserved;
 };
 
-/* mmap() of a region: `offset` 0 is its start. MAP_SHARED only, not executable, at most to its end; it can't
- * be split (munmap() or mprotect() of a part fails with EINVAL) and fork() does not copy it. When the region
- * is gone, touching it gives SIGBUS.
+/* mmap() of a region or buffer: `offset` 0 is its start. MAP_SHARED only, not executable, at most to its
+ * end; it can't be split (munmap() or mprotect() of a part fails with EINVAL) and fork() does not copy it.
+ * When the region is gone, touching it gives SIGBUS.
  *
- * poll() of a device or region: POLLHUP and POLLERR when it is gone, otherwise nothing. Of interrupts:
- * POLLIN when there are records, and likewise. */
+ * poll() of a device, region or buffer: POLLHUP and POLLERR when it is gone, otherwise nothing. Of
+ * interrupts: POLLIN when there are records, and likewise. */
 
 #endif
