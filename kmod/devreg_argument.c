@@ -22,6 +22,13 @@ union argument {
     struct devreg_open_interrupts open_interrupts;
     struct devreg_acknowledge acknowledge;
     struct devreg_mask_interrupts mask_interrupts;
+    struct devreg_safe_state safe_state;
+    struct devreg_dma_info dma_info;
+    struct devreg_allocate_buffer allocate_buffer;
+    struct devreg_buffer_info buffer_info;
+    struct devreg_buffer_segments buffer_segments;
+    struct devreg_sync_buffer sync_buffer;
+    struct devreg_let_go let_go;
 };
 
 /* The size in a command's number is the caller's, which may know a longer structure than this module does.

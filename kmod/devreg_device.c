@@ -24,6 +24,8 @@ int device_add_bound(struct device *bound, const struct device_bus *bus)
     mutex_init(&device->reset);
     init_rwsem(&device->lock);
     init_waitqueue_head(&device->wait);
+    INIT_LIST_HEAD(&device->buffers);
+    INIT_LIST_HEAD(&device->retained);
     device->bus = bus;
     device->device = get_device(bound);
     dev_set_drvdata(bound, device);
@@ -47,16 +49,18 @@ static void revoke_regions(const struct devreg_device *device)
 void device_remove_bound(struct device *bound)
 {
     struct devreg_device *device = dev_get_drvdata(bound);
+    bool stopped;
 
     mutex_lock(&device->reset);
+    stopped = device_stop_for_good(device);
     if (device->interrupts)
         interrupts_end(device->interrupts);
     mutex_lock(&devreg_lock);
     WRITE_ONCE(device->gone, true);
     list_del(&device->entry);
-    device->bus->quiet(bound);
     revoke_regions(device);
     mutex_unlock(&devreg_lock);
+    buffers_end(device, stopped);
     mutex_unlock(&device->reset);
     wake_up_all(&device->wait);
     device_unref(device);
@@ -68,11 +72,21 @@ void device_use(struct devreg_device *device)
     device->users++;
 }
 
+/* Nobody else opens it while it is being stopped: it still has a user. */
 void device_unuse(struct devreg_device *device)
 {
-    lockdep_assert_held(&devreg_lock);
-    if (--device->users == 0 && !device->gone)
-        device->bus->quiet(device->device);
+    bool last;
+
+    mutex_lock(&device->reset);
+    mutex_lock(&devreg_lock);
+    last = device->users == 1 && !device->gone;
+    mutex_unlock(&devreg_lock);
+    if (last)
+        device_stop(device);
+    mutex_lock(&devreg_lock);
+    device->users--;
+    mutex_unlock(&devreg_lock);
+    mutex_unlock(&device->reset);
 }
 
 static void device_free(struct kref *references)
@@ -92,9 +106,7 @@ static int device_release(struct inode *inode, struct file *file)
 {
     struct devreg_device *device = file->private_data;
 
-    mutex_lock(&devreg_lock);
     device_unuse(device);
-    mutex_unlock(&devreg_lock);
     device_unref(device);
     file_released();
     return 0;
@@ -178,10 +190,11 @@ static int call_resource(struct call *call, void *argument)
 /* While a device is being reset it answers nothing, and on some machines an access that is not answered ends
  * everything: so nobody touches it meanwhile. That can take long, and is not under devreg_lock: only this
  * device has to wait. */
-static int reset_alone(struct devreg_device *device)
+int device_reset_alone(struct devreg_device *device)
 {
     int r;
 
+    lockdep_assert_held(&device->reset);
     mutex_lock(&devreg_lock);
     down_write(&device->lock);
     region_unmap_all(device);
@@ -190,6 +203,10 @@ static int reset_alone(struct devreg_device *device)
     r = device->bus->reset(device->device);
     WRITE_ONCE(device->resetter, NULL);
     up_write(&device->lock);
+    /* It has forgotten where it was to write to. */
+    if (r == 0)
+        device_free_retained(device);
+    device_restore_master(device);
     return r;
 }
 
@@ -212,6 +229,7 @@ void device_resume_bound(struct device *bound)
     if (READ_ONCE(device->resetter) == current)
         return;
     mutex_lock(&device->reset);
+    device_restore_master(device);
     if (device->interrupts && device->interrupts->paused)
         vectors_resume(device->interrupts);
     mutex_unlock(&device->reset);
@@ -231,7 +249,7 @@ static int call_reset(struct call *call, void *argument)
     pause = device->interrupts && !device->interrupts->paused;
     if (pause)
         vectors_pause(device->interrupts);
-    r = device->gone ? -ENODEV : reset_alone(device);
+    r = device->gone ? -ENODEV : device_reset_alone(device);
     if (pause)
         vectors_resume(device->interrupts);
     mutex_unlock(&device->reset);
@@ -245,6 +263,9 @@ static const struct call_row calls[] = {
         {DEVREG_RESET, sizeof(struct devreg_reset), call_reset},
         {DEVREG_INTERRUPT_INFO, sizeof(struct devreg_interrupt_info), interrupts_call_info},
         {DEVREG_OPEN_INTERRUPTS, sizeof(struct devreg_open_interrupts), interrupts_call_open},
+        {DEVREG_SET_SAFE_STATE, sizeof(struct devreg_safe_state), safe_state_call},
+        {DEVREG_DMA_INFO, sizeof(struct devreg_dma_info), buffer_call_info},
+        {DEVREG_ALLOCATE_BUFFER, sizeof(struct devreg_allocate_buffer), buffer_call_allocate},
 };
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long argument)
@@ -348,9 +369,7 @@ int device_call_open(struct call *call, void *argument)
         return explain_absence(bus, open->name, open->owner);
     file = file_new("devreg-device", &device_operations, device, O_RDWR);
     if (IS_ERR(file)) {
-        mutex_lock(&devreg_lock);
         device_unuse(device);
-        mutex_unlock(&devreg_lock);
         device_unref(device);
         return PTR_ERR(file);
     }

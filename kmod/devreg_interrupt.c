@@ -241,10 +241,8 @@ static int interrupts_release(struct inode *inode, struct file *file)
         mutex_lock(&device->reset);
         if (device->interrupts == interrupts)
             interrupts_end(interrupts);
-        mutex_lock(&devreg_lock);
-        device_unuse(device);
-        mutex_unlock(&devreg_lock);
         mutex_unlock(&device->reset);
+        device_unuse(device);
         device_unref(device);
     }
     interrupts_free(interrupts);

@@ -24,8 +24,10 @@ static int call_info(struct call *call, void *argument)
         return r;
     info->abi = DEVREG_ABI;
     info->page_size = PAGE_SIZE;
-    info->capabilities =
-            DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PLATFORM | DEVREG_CAPABILITY_INTERRUPTS;
+    info->capabilities = DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PLATFORM |
+                         DEVREG_CAPABILITY_INTERRUPTS | DEVREG_CAPABILITY_SAFE_STATE;
+    if (IS_ENABLED(CONFIG_HAS_DMA))
+        info->capabilities |= DEVREG_CAPABILITY_DMA;
     if (IS_ENABLED(CONFIG_HAS_IOPORT_MAP))
         info->capabilities |= DEVREG_CAPABILITY_PORTS;
     if (IS_ENABLED(CONFIG_PCI))
@@ -127,10 +129,13 @@ static void unwatch_buses(void)
 /* The node comes last, when all that it leads to is there. */
 static int __init main_init(void)
 {
-    int r = watch_buses();
+    int r = reserve_init();
 
     if (r)
         return r;
+    r = watch_buses();
+    if (r)
+        goto out_reserve;
     r = platform_init();
     if (r)
         goto out_buses;
@@ -148,6 +153,8 @@ out_platform:
     platform_done();
 out_buses:
     unwatch_buses();
+out_reserve:
+    reserve_done();
     return r;
 }
 
@@ -157,6 +164,7 @@ static void __exit main_exit(void)
     pci_done();
     platform_done();
     unwatch_buses();
+    reserve_done();
 }
 
 module_init(main_init);

@@ -61,6 +61,30 @@ static void pci_quiet(struct device *device)
     pci_intx(to_pci_dev(device), 0);
 }
 
+static void pci_bus_master(struct device *device, bool on)
+{
+    if (on)
+        pci_set_master(to_pci_dev(device));
+    else
+        pci_clear_master(to_pci_dev(device));
+}
+
+/* Writes that are on their way arrive before the answer to a read that follows them (PCI Local Bus 3.0,
+ * 3.2.5); reads of its own that it waits for are pending transactions. */
+static bool pci_drain(struct device *device)
+{
+    struct pci_dev *function = to_pci_dev(device);
+    u16 command = 0;
+
+    pci_read_config_word(function, PCI_COMMAND, &command);
+    return !(command & PCI_COMMAND_MASTER) && pci_wait_for_pending_transaction(function);
+}
+
+static bool pci_is_present(struct device *device)
+{
+    return pci_device_is_present(to_pci_dev(device));
+}
+
 static void pci_hold_line(struct device *device)
 {
     pci_intx(to_pci_dev(device), 0);
@@ -82,7 +106,6 @@ static unsigned int pci_vector_count(struct device *device, u32 kind)
     return count > 0 ? count : 0;
 }
 
-/* A message is a write to memory. */
 static int pci_vectors_begin(struct device *device, u32 kind, unsigned int count)
 {
     struct pci_dev *function = to_pci_dev(device);
@@ -92,29 +115,14 @@ static int pci_vectors_begin(struct device *device, u32 kind, unsigned int count
         return 0;
     r = pci_alloc_irq_vectors(
             function, count, count, kind == DEVREG_INTERRUPT_MSI ? PCI_IRQ_MSI : PCI_IRQ_MSIX);
-    if (r < 0)
-        return r;
-    pci_set_master(function);
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 static void pci_vectors_end(struct device *device, u32 kind)
 {
-    struct pci_dev *function = to_pci_dev(device);
-
-    if (kind != DEVREG_INTERRUPT_LINE) {
-        pci_clear_master(function);
-        pci_free_irq_vectors(function); /* which lets the line go */
-    }
-    pci_hold_line(device);
-}
-
-static void pci_vectors_restore(struct device *device, u32 kind)
-{
     if (kind != DEVREG_INTERRUPT_LINE)
-        pci_set_master(to_pci_dev(device));
-    else
-        pci_release_line(device);
+        pci_free_irq_vectors(to_pci_dev(device)); /* which lets the line go */
+    pci_hold_line(device);
 }
 
 static int pci_vector_number(struct device *device, u32 kind, unsigned int vector)
@@ -147,10 +155,12 @@ const struct device_bus device_bus_pci = {
         .describe = pci_describe,
         .reset = pci_reset,
         .quiet = pci_quiet,
+        .set_master = pci_bus_master,
+        .drain = pci_drain,
+        .is_present = pci_is_present,
         .vector_count = pci_vector_count,
         .vectors_begin = pci_vectors_begin,
         .vectors_end = pci_vectors_end,
-        .vectors_restore = pci_vectors_restore,
         .vector_number = pci_vector_number,
         .can_hold_line = pci_can_hold_line,
         .hold_line = pci_hold_line,

@@ -51,6 +51,11 @@ static void platform_quiet(struct device *device)
 {
 }
 
+static bool platform_is_present(struct device *device)
+{
+    return true;
+}
+
 static unsigned int platform_vector_count(struct device *device, u32 kind)
 {
     int count = kind == DEVREG_INTERRUPT_LINE ? platform_irq_count(to_platform_device(device)) : 0;
@@ -64,10 +69,6 @@ static int platform_vectors_begin(struct device *device, u32 kind, unsigned int 
 }
 
 static void platform_vectors_end(struct device *device, u32 kind)
-{
-}
-
-static void platform_vectors_restore(struct device *device, u32 kind)
 {
 }
 
@@ -94,10 +95,10 @@ const struct device_bus device_bus_platform = {
         .describe = platform_describe,
         .reset = platform_reset,
         .quiet = platform_quiet,
+        .is_present = platform_is_present,
         .vector_count = platform_vector_count,
         .vectors_begin = platform_vectors_begin,
         .vectors_end = platform_vectors_end,
-        .vectors_restore = platform_vectors_restore,
         .vector_number = platform_vector_number,
         .can_hold_line = platform_can_hold_line,
         .release_line = platform_release_line,

@@ -102,11 +102,11 @@ static int region_release(struct inode *inode, struct file *file)
 
     mutex_lock(&devreg_lock);
     region_give_back(region);
-    if (device)
-        device_unuse(device);
     mutex_unlock(&devreg_lock);
-    if (device)
+    if (device) {
+        device_unuse(device);
         device_unref(device);
+    }
     kfree(region);
     file_released();
     return 0;

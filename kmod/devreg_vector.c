@@ -263,6 +263,9 @@ int vectors_begin(struct interrupts *interrupts)
 
     if (r)
         return r;
+    /* A message is a write to memory. */
+    if (is_message(interrupts))
+        device_add_master(device);
     interrupts->shared = !is_message(interrupts) && device->bus->can_hold_line(device->device);
     for (i = 0; r == 0 && i < interrupts->count; i++)
         r = own_vector(&interrupts->vectors[i]);
@@ -285,6 +288,8 @@ void vectors_end(struct interrupts *interrupts)
             vector_mask(&interrupts->vectors[i]);
     }
     disown_all(interrupts);
+    if (is_message(interrupts))
+        device_drop_master(device);
     device->bus->vectors_end(device->device, interrupts->kind);
     for (i = 0; i < interrupts->count; i++) {
         acknowledge_free(interrupts->vectors[i].acknowledge);
@@ -318,8 +323,8 @@ void vectors_resume(struct interrupts *interrupts)
     interrupts->paused = false;
     if (interrupts->shared)
         device->bus->hold_line(device->device);
-    else
-        device->bus->vectors_restore(device->device, interrupts->kind);
+    else if (!is_message(interrupts))
+        device->bus->release_line(device->device);
     for (i = 0; i < interrupts->count; i++) {
         if (interrupts->vectors[i].wanted)
             vector_unmask(&interrupts->vectors[i]);

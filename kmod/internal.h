@@ -4,10 +4,12 @@
  * Locks, outermost first:
  *
  * - a task's mmap_lock, held by the kernel around mmap() and page faults
- * - devreg_device.reset: a device is being reset or taken away, or its interrupts are set up
+ * - devreg_device.reset: a device is being reset, stopped or taken away, or its interrupts and buffers are
+ *   set up
  * - devreg_lock: which devices and regions there are, who holds them
  * - *region.lock, one for all regions of a device; for reading: the hardware is being touched, so it must
  *   stay; for writing: it goes, or is being reset
+ * - buffer.lock; for reading: its memory is being mapped or synced, so it must stay
  * - interrupts.lock, with interrupts off: one is being taken
  *
  * Nothing is copied from or to a program, and no lock of the driver core is waited for, under all but the
@@ -15,6 +17,7 @@
 #ifndef DEVREG_INTERNAL_H
 #define DEVREG_INTERNAL_H
 
+#include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/interrupt.h>
 #include <linux/ioport.h>
@@ -131,6 +134,29 @@ int region_call_access(struct call *call, void *argument);
 u32 region_widths(const struct region *region);
 int region_mmap(struct file *file, struct vm_area_struct *vma);
 
+/* devreg_map.c, for buffers too. */
+
+/* The number of the physical page that is at this page of the file. */
+typedef unsigned long (*find_pfn)(const void *owner, unsigned long page);
+
+/* On a fault: the page, and those around it. */
+vm_fault_t map_insert_around(
+        struct vm_area_struct *vma, unsigned long page, find_pfn find, const void *owner);
+
+/* Whether a file of this size, whole pages, can be mapped so. */
+int map_check(struct vm_area_struct *vma, u64 size);
+
+/* never: flags that mprotect() may not set either. */
+void map_begin(struct vm_area_struct *vma, unsigned long never,
+        const struct vm_operations_struct *operations, void *owner);
+int map_refuse_split(struct vm_area_struct *vma, unsigned long address);
+
+#ifdef HAVE_MAY_SPLIT
+#define MAP_SPLIT may_split
+#else
+#define MAP_SPLIT split
+#endif
+
 /* devreg_device.c: a device that is bound to this driver. */
 
 /* What differs between buses. */
@@ -145,14 +171,18 @@ struct device_bus {
     int (*reset)(struct device *device);
     void (*quiet)(struct device *device); /* neither DMA nor interrupts any more */
 
+    /* Lets it write to memory, or keeps it from that. NULL: nothing keeps it. */
+    void (*set_master)(struct device *device, bool on);
+    /* Waits for what it is writing after it was kept from more; returns whether that has ended. NULL: that
+     * can't be known. */
+    bool (*drain)(struct device *device);
+    bool (*is_present)(struct device *device); /* it has not been pulled out */
+
     /* How many vectors of a kind (DEVREG_INTERRUPT_*) it has. */
     unsigned int (*vector_count)(struct device *device, u32 kind);
     /* Between these two it may raise vectors 0 to count - 1. The first returns 0 or a negative errno. */
     int (*vectors_begin)(struct device *device, u32 kind, unsigned int count);
     void (*vectors_end)(struct device *device, u32 kind);
-    /* After a reset or the like: what lets them come, of messages, or of a line that the device can't hold.
-     */
-    void (*vectors_restore)(struct device *device, u32 kind);
     /* The kernel's number of a vector, or a negative errno. */
     int (*vector_number)(struct device *device, u32 kind, unsigned int vector);
 
@@ -180,6 +210,14 @@ struct devreg_device {
     char holder[DEVREG_OWNER_SIZE]; /* while users is not 0; under devreg_lock */
     wait_queue_head_t wait;
     struct interrupts *interrupts; /* that are open, and have not ended; under reset */
+
+    /* Likewise. */
+    unsigned int masters;     /* its buffers, and messages for interrupts: what it must write to */
+    struct list_head buffers; /* that are open */
+    unsigned int buffer_count;
+    struct list_head retained; /* memory that it may still write to, of buffers that are closed */
+    u64 retained_size;
+    struct safe_state *safe_state;
 };
 
 extern const struct file_operations device_operations;
@@ -190,7 +228,12 @@ void device_remove_bound(struct device *device);
 
 /* Under devreg_lock. */
 void device_use(struct devreg_device *device);
+
+/* The last one stops it. Takes device->reset. */
 void device_unuse(struct devreg_device *device);
+
+/* While nobody touches its registers. Under device->reset. */
+int device_reset_alone(struct devreg_device *device);
 
 /* For the drivers: the kernel resets the device, or has done so, or an error on its bus keeps it from being
  * reached, or is over. */
@@ -203,6 +246,125 @@ void device_unref(struct devreg_device *device);
 const struct resource *device_resource(const struct devreg_device *device, u32 index);
 
 int device_call_open(struct call *call, void *argument);
+
+/* devreg_stop.c: who lets a device write to memory, and how it is kept from it. All under device->reset. */
+
+void device_add_master(struct devreg_device *device);
+void device_drop_master(struct devreg_device *device);
+
+/* After a reset, which ends it. */
+void device_restore_master(struct devreg_device *device);
+
+struct memory;
+
+/* Keeps memory of a buffer that is closed until the device can't write to it any more. */
+void device_retain(struct devreg_device *device, struct memory *memory);
+
+/* Tries to free it, when nothing else of the device must write to memory. */
+void device_settle(struct devreg_device *device);
+
+/* Frees it all: the device was reset. */
+void device_free_retained(struct devreg_device *device);
+
+/* Nobody has it open any more. */
+void device_stop(struct devreg_device *device);
+
+/* It is taken away: what is told to it is told for the last time. Returns whether memory can be freed. */
+bool device_stop_for_good(struct devreg_device *device);
+
+/* devreg_safe_state.c: what is written to a device so that it stops. */
+
+struct safe_state;
+
+int safe_state_call(struct call *call, void *argument);
+
+/* Under device->reset; returns whether there was anything to write. */
+bool safe_state_run(struct devreg_device *device);
+void safe_state_drop(struct devreg_device *device);
+
+/* devreg_memory.c: memory that a device reaches. */
+
+/* What is in one piece for the device. */
+struct chunk {
+    void *address;     /* of coherent memory, otherwise NULL */
+    struct page *page; /* of other memory */
+    dma_addr_t bus;
+    size_t size;
+    u64 offset; /* in the buffer */
+};
+
+struct memory {
+    struct list_head entry; /* of a device's that it retains */
+    struct device *device;  /* which maps it */
+    u32 flags;              /* DEVREG_BUFFER_* */
+    enum dma_data_direction direction;
+    u64 size;              /* that is shown to programs, whole pages */
+    u64 taken;             /* that it is counted for */
+    struct extent *extent; /* that it is, or NULL */
+    u32 chunk_count, chunk_room;
+    struct chunk *chunks;
+    u32 segment_count;
+    struct devreg_segment *segments; /* NULL of a pool, whose objects are computed */
+
+    /* Of a pool. */
+    u64 object_size, stride, block; /* no object crosses a multiple of `block` in a chunk */
+    u32 per_block, per_chunk;
+};
+
+/* Allocates what `wanted`, which was checked, asks for. Under device->reset of the device. */
+int memory_new(
+        struct device *device, const struct devreg_allocate_buffer *wanted, struct memory **ret_memory);
+void memory_free(struct memory *memory);
+
+/* It can never be freed: as if it were no longer ours. */
+void memory_forget(struct memory *memory);
+
+unsigned long memory_pfn(const void *memory, unsigned long page);
+void memory_segment(const struct memory *memory, u32 index, struct devreg_segment *segment);
+void memory_sync(const struct memory *memory, u64 offset, u64 size, bool for_device);
+
+u64 memory_total(void);
+u64 memory_total_max(void);
+u64 memory_size_max(void);
+
+/* Whether an IOMMU leads from the device to memory, and whether what it forgets can't be reached at once. */
+bool device_is_translated(struct device *device);
+bool device_is_fenced(struct device *device);
+
+/* devreg_reserve.c: large pieces that were set aside when there were some. */
+
+struct extent;
+
+int __init reserve_init(void);
+void reserve_done(void);
+
+/* One of at least `size` octets, below `limit`, at a multiple of `alignment`, zeroed; NULL: there is none.
+ */
+struct extent *reserve_take(u64 size, u64 alignment, u64 limit);
+void reserve_give_back(struct extent *extent);
+struct page *extent_page(const struct extent *extent);
+void reserve_describe(u64 *size, u64 *free);
+
+/* devreg_buffer.c: the descriptor of a buffer. */
+
+/* Takes the memory away from all of a device's. Under device->reset. freed: nothing writes to it any more;
+ * otherwise it is lost for good. */
+void buffers_end(struct devreg_device *device, bool freed);
+
+int buffer_call_info(struct call *call, void *argument);
+int buffer_call_allocate(struct call *call, void *argument);
+
+/* devreg_register.c: single registers that the module itself uses. */
+
+void __iomem *register_map(bool ports, u64 at, u32 width);
+void register_unmap(bool ports, void __iomem *base);
+u64 register_read(const void __iomem *from, u32 width);
+void register_write(void __iomem *to, u32 width, u64 value);
+
+/* Whether the program may have the module use this register: 0, -EINVAL, -ERANGE, -EACCES. Under
+ * devreg_lock, of a device that is not gone; resource NULL: there is no such. */
+int register_check(const struct devreg_device *device, const struct resource *resource, u64 offset,
+        u32 width, bool write);
 
 /* devreg_acknowledge.c: what quietens a device inside the handler of its interrupt. */
 

@@ -108,7 +108,69 @@
     field(devreg_interrupt, flags, 36, 4)                                     \
     field(devreg_interrupt, dropped, 40, 4)                                   \
     field(devreg_interrupt, reserved, 44, 4)                                  \
-    whole(devreg_interrupt, 48)
+    whole(devreg_interrupt, 48)                                               \
+    field(devreg_safe_write, index, 0, 4)                                     \
+    field(devreg_safe_write, width, 4, 4)                                     \
+    field(devreg_safe_write, offset, 8, 8)                                    \
+    field(devreg_safe_write, value, 16, 8)                                    \
+    whole(devreg_safe_write, 24)                                              \
+    field(devreg_safe_state, argsz, 0, 4)                                     \
+    field(devreg_safe_state, flags, 4, 4)                                     \
+    field(devreg_safe_state, count, 8, 4)                                     \
+    field(devreg_safe_state, reserved, 12, 4)                                 \
+    field(devreg_safe_state, writes, 16, 8)                                   \
+    whole(devreg_safe_state, 24)                                              \
+    field(devreg_dma_info, argsz, 0, 4)                                       \
+    field(devreg_dma_info, flags, 4, 4)                                       \
+    field(devreg_dma_info, address_bits, 8, 4)                                \
+    field(devreg_dma_info, buffer_count, 12, 4)                               \
+    field(devreg_dma_info, size_max, 16, 8)                                   \
+    field(devreg_dma_info, total_max, 24, 8)                                  \
+    field(devreg_dma_info, total, 32, 8)                                      \
+    field(devreg_dma_info, retained, 40, 8)                                   \
+    field(devreg_dma_info, reserved, 48, 8)                                   \
+    field(devreg_dma_info, reserved_free, 56, 8)                              \
+    whole(devreg_dma_info, 64)                                                \
+    field(devreg_allocate_buffer, argsz, 0, 4)                                \
+    field(devreg_allocate_buffer, flags, 4, 4)                                \
+    field(devreg_allocate_buffer, address_bits, 8, 4)                         \
+    field(devreg_allocate_buffer, count, 12, 4)                               \
+    field(devreg_allocate_buffer, size, 16, 8)                                \
+    field(devreg_allocate_buffer, alignment, 24, 8)                           \
+    field(devreg_allocate_buffer, boundary, 32, 8)                            \
+    field(devreg_allocate_buffer, bus_address, 40, 8)                         \
+    field(devreg_allocate_buffer, mapped_size, 48, 8)                         \
+    field(devreg_allocate_buffer, segment_count, 56, 4)                       \
+    field(devreg_allocate_buffer, reserved, 60, 4)                            \
+    whole(devreg_allocate_buffer, 64)                                         \
+    field(devreg_buffer_info, argsz, 0, 4)                                    \
+    field(devreg_buffer_info, flags, 4, 4)                                    \
+    field(devreg_buffer_info, address_bits, 8, 4)                             \
+    field(devreg_buffer_info, count, 12, 4)                                   \
+    field(devreg_buffer_info, size, 16, 8)                                    \
+    field(devreg_buffer_info, bus_address, 24, 8)                             \
+    field(devreg_buffer_info, mapped_size, 32, 8)                             \
+    field(devreg_buffer_info, segment_count, 40, 4)                           \
+    field(devreg_buffer_info, reserved, 44, 4)                                \
+    whole(devreg_buffer_info, 48)                                             \
+    field(devreg_segment, bus_address, 0, 8)                                  \
+    field(devreg_segment, offset, 8, 8)                                       \
+    field(devreg_segment, size, 16, 8)                                        \
+    whole(devreg_segment, 24)                                                 \
+    field(devreg_buffer_segments, argsz, 0, 4)                                \
+    field(devreg_buffer_segments, flags, 4, 4)                                \
+    field(devreg_buffer_segments, first, 8, 4)                                \
+    field(devreg_buffer_segments, count, 12, 4)                               \
+    field(devreg_buffer_segments, segments, 16, 8)                            \
+    whole(devreg_buffer_segments, 24)                                         \
+    field(devreg_sync_buffer, argsz, 0, 4)                                    \
+    field(devreg_sync_buffer, flags, 4, 4)                                    \
+    field(devreg_sync_buffer, offset, 8, 8)                                   \
+    field(devreg_sync_buffer, size, 16, 8)                                    \
+    whole(devreg_sync_buffer, 24)                                             \
+    field(devreg_let_go, argsz, 0, 4)                                         \
+    field(devreg_let_go, flags, 4, 4)                                         \
+    whole(devreg_let_go, 8)
 // clang-format on
 
 #define FIELD_SIZE(type, name) sizeof(((struct type *)NULL)->name)
@@ -176,7 +238,33 @@ _Static_assert(0 LAYOUT(ADD_FIELD, IS_SIZE) == 0, "a structure has padding");
     number(DEVREG_MASK_SET, 1)                                                \
     number(DEVREG_INTERRUPT_VALUE, 1)                                         \
     number(DEVREG_INTERRUPT_MASKED, 2)                                        \
-    number(DEVREG_CAPABILITY_INTERRUPTS, 32)
+    number(DEVREG_CAPABILITY_INTERRUPTS, 32)                                  \
+    number(DEVREG_SET_SAFE_STATE, 0xc018d50d)                                 \
+    number(DEVREG_DMA_INFO, 0xc040d50e)                                       \
+    number(DEVREG_ALLOCATE_BUFFER, 0xc040d50f)                                \
+    number(DEVREG_BUFFER_INFO, 0xc030d510)                                    \
+    number(DEVREG_BUFFER_SEGMENTS, 0xc018d511)                                \
+    number(DEVREG_SYNC_BUFFER, 0xc018d512)                                    \
+    number(DEVREG_LET_GO, 0xc008d513)                                         \
+    number(DEVREG_BUFFER_COHERENT, 1)                                         \
+    number(DEVREG_BUFFER_STREAMING, 2)                                        \
+    number(DEVREG_BUFFER_SCATTERED, 4)                                        \
+    number(DEVREG_BUFFER_POOL, 8)                                             \
+    number(DEVREG_BUFFER_TO_DEVICE, 16)                                       \
+    number(DEVREG_BUFFER_FROM_DEVICE, 32)                                     \
+    number(DEVREG_BUFFER_RESERVED, 64)                                        \
+    number(DEVREG_BUFFER_SYNC, 128)                                           \
+    number(DEVREG_BUFFER_TRANSLATED, 256)                                     \
+    number(DEVREG_BUFFER_GONE, 512)                                           \
+    number(DEVREG_SYNC_DEVICE, 1)                                             \
+    number(DEVREG_SYNC_CPU, 2)                                                \
+    number(DEVREG_SAFE_WRITES_MAX, 64)                                        \
+    number(DEVREG_ADDRESS_BITS_MIN, 24)                                       \
+    number(DEVREG_ADDRESS_BITS_MAX, 64)                                       \
+    number(DEVREG_BUFFERS_MAX, 4096)                                          \
+    number(DEVREG_OBJECTS_MAX, 1048576)                                       \
+    number(DEVREG_CAPABILITY_DMA, 64)                                         \
+    number(DEVREG_CAPABILITY_SAFE_STATE, 128)
 // clang-format on
 NUMBERS(NUMBER)
 
@@ -205,7 +293,8 @@ static void get_info(void)
     check_equal(info.page_size, page_size());
     check_equal(info.capabilities, DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PORTS |
                                            DEVREG_CAPABILITY_PCI | DEVREG_CAPABILITY_PLATFORM |
-                                           DEVREG_CAPABILITY_ACCESS_64 | DEVREG_CAPABILITY_INTERRUPTS);
+                                           DEVREG_CAPABILITY_ACCESS_64 | DEVREG_CAPABILITY_INTERRUPTS |
+                                           DEVREG_CAPABILITY_DMA | DEVREG_CAPABILITY_SAFE_STATE);
     check(memchr(info.version, 0, sizeof(info.version)) != NULL);
     char version[sizeof(info.version) + 1];
     snprintf(version, sizeof(version), "%s", info.version);

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum kind { CONTROL, DEVICE, REGION, INTERRUPTS, KINDS };
-static const char *const kind_names[KINDS] = {"control", "device", "region", "interrupts"};
+enum kind { CONTROL, DEVICE, REGION, INTERRUPTS, BUFFER, KINDS };
+static const char *const kind_names[KINDS] = {"control", "device", "region", "interrupts", "buffer"};
 
 // A descriptor of each kind. TESTDEV is bound to devreg too, and not open.
 struct desk {
@@ -34,6 +34,13 @@ union argument {
     struct devreg_open_interrupts open_interrupts;
     struct devreg_acknowledge acknowledge;
     struct devreg_mask_interrupts mask_interrupts;
+    struct devreg_safe_state safe_state;
+    struct devreg_dma_info dma_info;
+    struct devreg_allocate_buffer allocate_buffer;
+    struct devreg_buffer_info buffer_info;
+    struct devreg_buffer_segments buffer_segments;
+    struct devreg_sync_buffer sync_buffer;
+    struct devreg_let_go let_go;
 };
 
 static uint32_t access_value;
@@ -87,6 +94,36 @@ static void fill_mask(union argument *argument)
     argument->mask_interrupts.count = 1;
 }
 
+static struct devreg_safe_write safe_write = {.width = 4, .offset = 4};
+
+static void fill_safe_state(union argument *argument)
+{
+    argument->safe_state.count = 1;
+    argument->safe_state.writes = (uintptr_t)&safe_write;
+}
+
+static void fill_allocate(union argument *argument)
+{
+    argument->allocate_buffer.flags = DEVREG_BUFFER_STREAMING;
+    argument->allocate_buffer.address_bits = 28;
+    argument->allocate_buffer.count = 1;
+    argument->allocate_buffer.size = 1;
+}
+
+static struct devreg_segment segments[2];
+
+static void fill_segments(union argument *argument)
+{
+    argument->buffer_segments.count = 2;
+    argument->buffer_segments.segments = (uintptr_t)segments;
+}
+
+static void fill_sync(union argument *argument)
+{
+    argument->sync_buffer.flags = DEVREG_SYNC_DEVICE;
+    argument->sync_buffer.size = 1;
+}
+
 // A call that works as it is filled (`error` 0), or fails with `error` after its argument was found good.
 struct call {
     const char *name;
@@ -130,15 +167,27 @@ static const struct call calls[] = {
                 offsetof(struct devreg_acknowledge, reserved), fill_acknowledge, false, false},
         {CALL(DEVREG_MASK_INTERRUPTS, devreg_mask_interrupts), INTERRUPTS, 0, DEVREG_MASK_SET, 0, fill_mask,
                 false, false},
+        {CALL(DEVREG_SET_SAFE_STATE, devreg_safe_state), DEVICE, 0, 0,
+                offsetof(struct devreg_safe_state, reserved), fill_safe_state, false, false},
+        {CALL(DEVREG_DMA_INFO, devreg_dma_info), DEVICE, 0, 0, 0, fill_nothing, false, true},
+        {CALL(DEVREG_ALLOCATE_BUFFER, devreg_allocate_buffer), DEVICE, 0,
+                DEVREG_BUFFER_TO_DEVICE | DEVREG_BUFFER_FROM_DEVICE | DEVREG_BUFFER_RESERVED,
+                offsetof(struct devreg_allocate_buffer, reserved), fill_allocate, true, true},
+        {CALL(DEVREG_BUFFER_INFO, devreg_buffer_info), BUFFER, 0, 0,
+                offsetof(struct devreg_buffer_info, reserved), fill_nothing, false, true},
+        {CALL(DEVREG_BUFFER_SEGMENTS, devreg_buffer_segments), BUFFER, 0, 0, 0, fill_segments, false, true},
+        {CALL(DEVREG_SYNC_BUFFER, devreg_sync_buffer), BUFFER, 0, 0, 0, fill_sync, false, false},
+        {CALL(DEVREG_LET_GO, devreg_let_go), BUFFER, 0, 0, 0, fill_nothing, false, false},
 };
 
 static struct desk set_desk(void)
 {
     struct opened edu = open_edu();
-    struct desk desk = {{edu.control, edu.device, 0, 0}};
+    struct desk desk = {{edu.control, edu.device, 0, 0, 0}};
     struct devreg_open_interrupts open = {.argsz = sizeof(open), .flags = DEVREG_INTERRUPT_MSI, .count = 1};
     desk.descriptors[REGION] = fine(claim_resource(edu.device, 0, 0, 0, 0x1000, "desk", NULL));
     desk.descriptors[INTERRUPTS] = fine(ioctl(edu.device, DEVREG_OPEN_INTERRUPTS, &open));
+    desk.descriptors[BUFFER] = fine(allocate(edu.device, DEVREG_BUFFER_COHERENT, 28, 1, NULL));
     bind_device("pci", TESTDEV);
     return desk;
 }
@@ -458,7 +507,7 @@ static void other_file_operations(void)
         check(pread(descriptor, octets, sizeof(octets), 0) == -1);
         check(pwrite(descriptor, octets, sizeof(octets), 0) == -1);
         check_equal(ftruncate(descriptor, 0), -1);
-        if (kind != REGION)
+        if (kind != REGION && kind != BUFFER)
             check(mmap(NULL, page_size(), PROT_READ, MAP_SHARED, descriptor, 0) == MAP_FAILED &&
                     errno == ENODEV);
     }

@@ -11,10 +11,6 @@
 #define PCI_COMMAND 4
 #define BUS_MASTER  4
 
-// pci-testdev behind a bridge, alone on its bus: this one can be reset. The rig is started with it for these
-// tests.
-#define BEHIND_BRIDGE "/sys/bus/pci/devices/0000:00:10.0/"
-
 static void info_of_edu(void)
 {
     struct opened edu = open_edu();
@@ -362,10 +358,8 @@ static void reset_of_edu(void)
 // A secondary bus reset: pci-testdev forgets which test was chosen; its BARs, mappings and claims stay.
 static void reset_behind_a_bridge(void)
 {
-    char *bus_text = read_file(BEHIND_BRIDGE "secondary_bus_number");
     char name[64];
-    snprintf(name, sizeof(name), "0000:%02lx:01.0", strtoul(bus_text, NULL, 10));
-    free(bus_text);
+    name_behind(BRIDGE_TO_TESTDEV, name);
     bind_device("pci", name);
     int device = fine(open_device(open_control(), DEVREG_DEVICE_PCI, name, NULL));
     check(device_info(device).flags & DEVREG_DEVICE_RESET);
@@ -385,11 +379,8 @@ static void reset_behind_a_bridge(void)
         check_equal(config_word(name, 0x10) & 0xf000, start & 0xf000);
     }
     check_equal(count_claims(IOMEM, start, page_size(), "testdev"), 1);
-    unbind_device("pci", name);
+    give_up_device(name);
     check_error(reset_device(device), ENODEV);
-    char path[128];
-    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", name);
-    fine(write_file(path, "\n"));
 }
 
 const struct test_case device_cases[] = {

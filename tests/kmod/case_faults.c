@@ -353,6 +353,50 @@ static void unbinding(void)
     with_faults(&(struct attempt){make_unbound, undo_unbound, no_memory});
 }
 
+static uint32_t buffer_kind;
+
+static int make_buffer(void)
+{
+    made = allocate(device, buffer_kind, 32, 300000, NULL);
+    return made < 0 ? -1 : 0;
+}
+
+static void undo_buffer(void)
+{
+    fine(let_go(made));
+    close(made);
+}
+
+static void allocating(void)
+{
+    static const uint32_t kinds[] = {
+            DEVREG_BUFFER_COHERENT, DEVREG_BUFFER_STREAMING, DEVREG_BUFFER_SCATTERED, DEVREG_BUFFER_POOL};
+    struct opened edu = open_edu();
+    device = edu.device;
+    for (size_t i = 0; i < array_size(kinds); i++) {
+        buffer_kind = kinds[i];
+        uint64_t before = dma_info(device).total;
+        check(with_faults(&(struct attempt){make_buffer, undo_buffer, no_memory}) > 0);
+        check_equal(dma_info(device).total, before);
+    }
+}
+
+static struct devreg_safe_write safe_writes[3] = {
+        {.width = 4, .offset = 4}, {.width = 4, .offset = 0x64}, {.width = 8, .offset = 0x80}};
+
+static int make_safe_state(void)
+{
+    return set_safe_state(device, safe_writes, 3);
+}
+
+static void setting_safe_state(void)
+{
+    struct opened edu = open_edu();
+    device = edu.device;
+    fine(claim_resource(device, 0, 0, 0, 0, "fault", NULL));
+    check(with_faults(&(struct attempt){make_safe_state, undo_nothing, no_memory}) > 0);
+}
+
 const struct test_case fault_cases[] = {
         {"faults_open_node", open_node, CASE_FAULTS},
         {"faults_claim_memory", claim_memory, CASE_FAULTS},
@@ -362,6 +406,8 @@ const struct test_case fault_cases[] = {
         {"faults_claim_window", claim_window, CASE_FAULTS},
         {"faults_opening_interrupts", opening_interrupts, CASE_FAULTS},
         {"faults_acknowledging", acknowledging, CASE_FAULTS},
+        {"faults_allocating", allocating, CASE_FAULTS},
+        {"faults_setting_safe_state", setting_safe_state, CASE_FAULTS},
         {"faults_mapping", mapping, CASE_FAULTS},
         {"faults_accessing", accessing, CASE_FAULTS},
         {"faults_binding", binding, CASE_FAULTS},

@@ -627,9 +627,6 @@ static void all_at_once(void)
     }
 }
 
-// An edu that is alone behind a bridge, and so can be reset. The rig is started with it for these tests.
-#define BRIDGE "/sys/bus/pci/devices/0000:00:11.0/"
-
 static void reset_by_sysfs(const char *pci)
 {
     char path[128];
@@ -666,16 +663,12 @@ static void reset_while_open(const char *pci, uint32_t kind)
 
 static void resets(void)
 {
-    char *bus_text = read_file(BRIDGE "secondary_bus_number");
-    char name[64], path[128];
-    snprintf(name, sizeof(name), "0000:%02lx:01.0", strtoul(bus_text, NULL, 10));
-    free(bus_text);
+    char name[64];
+    name_behind(BRIDGE_TO_EDU, name);
     bind_device("pci", name);
     reset_while_open(name, DEVREG_INTERRUPT_MSI);
     reset_while_open(name, DEVREG_INTERRUPT_LINE);
-    unbind_device("pci", name);
-    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", name);
-    fine(write_file(path, "\n"));
+    give_up_device(name);
 }
 
 // QEMU's e1000e: writing to its cause register raises an interrupt for each bit that is enabled, and a table

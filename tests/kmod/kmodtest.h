@@ -22,6 +22,7 @@
 #define CASE_OUTSIDE (1U << 3) /* somebody outside pulls EDU and FREE_EDU out when it says "# ready" */
 
 #define CASE_ROUTES  (1U << 4) /* a kernel that routes interrupts as ACPI says */
+#define CASE_RESERVE (1U << 5) /* memory that the module has set aside: reserve_count=3 reserve_mib=6 */
 
 struct test_case {
     const char *name;
@@ -32,7 +33,8 @@ struct test_case {
 /* One table for each file of cases; the last row is empty. */
 extern const struct test_case abi_cases[], argument_cases[], text_cases[], claim_cases[], foreign_cases[],
         access_cases[], port_cases[], mapping_cases[], vma_cases[], device_cases[], removal_cases[],
-        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[], line_cases[];
+        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[], line_cases[],
+        buffer_cases[], dma_cases[];
 
 /* Holds the module by what `what` says until it is killed: for tests of rmmod. False when that is not known.
  */
@@ -135,6 +137,20 @@ void check_no_interrupt(int interrupts);
 /* How many have come, read or not. */
 uint64_t interrupt_sequence(int interrupts);
 
+/* Buffers: likewise. */
+
+/* Of one object or one piece, without alignment and boundary. ret_buffer may be NULL. */
+int allocate(int device, uint32_t flags, uint32_t address_bits, uint64_t size,
+        struct devreg_allocate_buffer *ret_buffer);
+/* As the argument says, all but argsz; it is updated. */
+int allocate_as(int device, struct devreg_allocate_buffer *buffer);
+struct devreg_dma_info dma_info(int device); /* must work */
+int sync_buffer(int buffer, uint32_t flags, uint64_t offset, uint64_t size);
+int let_go(int buffer);
+/* All segments, as an array that the caller frees; must work. */
+struct devreg_segment *segments_of(int buffer, uint32_t *ret_count);
+int set_safe_state(int device, const struct devreg_safe_write *writes, uint32_t count);
+
 /* One access that must work. */
 uint64_t read_value(int region, uint64_t offset, uint32_t width);
 void write_value(int region, uint64_t offset, uint32_t width, uint64_t value);
@@ -203,6 +219,14 @@ void remove_device(const char *pci);
 void rescan_bus(void);
 /* Puts every device into the state that cases expect; -1 when that fails, with what on standard output. */
 int settle(void);
+
+/* The function that is alone behind one of the bridges, so that it can be reset; the rig is started with
+ * them for these tests. */
+#define BRIDGE_TO_TESTDEV "0000:00:10.0"
+#define BRIDGE_TO_EDU     "0000:00:11.0"
+void name_behind(const char *bridge, char ret_name[64]);
+/* Unbinds it and lets the kernel choose its driver again. */
+void give_up_device(const char *pci);
 
 /* The 16 bits of PCI configuration space at the offset. */
 uint16_t config_word(const char *pci, unsigned offset);

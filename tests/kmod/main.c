@@ -27,7 +27,8 @@
 
 static const struct test_case *const tables[] = {abi_cases, argument_cases, text_cases, claim_cases,
         foreign_cases, access_cases, port_cases, mapping_cases, vma_cases, device_cases, right_cases,
-        load_cases, race_cases, removal_cases, interrupt_cases, line_cases, fault_cases};
+        load_cases, race_cases, removal_cases, interrupt_cases, line_cases, buffer_cases, dma_cases,
+        fault_cases};
 
 // Lines that a healthy kernel does not write.
 static const char TROUBLE[] =
@@ -54,9 +55,9 @@ static void for_each_case(void (*function)(const struct test_case *, void *), vo
 static void list_case(const struct test_case *row, void *argument)
 {
     (void)argument;
-    printf("%s%s%s%s%s\n", row->name, row->flags & CASE_FAULTS ? " faults" : "",
+    printf("%s%s%s%s%s%s\n", row->name, row->flags & CASE_FAULTS ? " faults" : "",
             row->flags & CASE_LOCKDOWN ? " lockdown" : "", row->flags & CASE_OUTSIDE ? " outside" : "",
-            row->flags & CASE_ROUTES ? " routes" : "");
+            row->flags & CASE_ROUTES ? " routes" : "", row->flags & CASE_RESERVE ? " reserve" : "");
 }
 
 static bool locked_down(void)
@@ -261,7 +262,7 @@ static void report(struct selection *selection, const struct test_case *row)
 
 static void run_if_possible(const struct test_case *row, void *argument)
 {
-    if (possible(row) && !(row->flags & CASE_OUTSIDE))
+    if (possible(row) && !(row->flags & (CASE_OUTSIDE | CASE_RESERVE)))
         report(argument, row);
 }
 

@@ -266,3 +266,20 @@ int descriptor_count(void)
     closedir(folder);
     return count;
 }
+
+void name_behind(const char *bridge, char ret_name[64])
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/secondary_bus_number", bridge);
+    char *bus = read_file(path);
+    snprintf(ret_name, 64, "0000:%02lx:01.0", strtoul(bus, NULL, 10));
+    free(bus);
+}
+
+void give_up_device(const char *pci)
+{
+    char path[128];
+    unbind_device("pci", pci);
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", pci);
+    fine(write_file(path, "\n"));
+}

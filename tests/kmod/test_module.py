@@ -89,6 +89,41 @@ def test_loaded_and_unloaded_while_programs_call(guest):
     assert int(done.stdout) > 0
 
 
+@pytest.mark.parametrize("bits", ["64", "32"])
+def test_memory_set_aside(guest, new_batch, bits):
+    """Set aside when the module is loaded, handed out, and given back to the kernel when it is unloaded."""
+    guest.run("rmmod devreg && /run/rig/load-module reserve_count=3 reserve_mib=6 reserve_bits=28")
+    available = "grep MemAvailable: /proc/meminfo | tr -dc 0-9"
+    with_reserve = int(guest.output(available))
+    new_batch(bits, ["buffers_with_reserve"]).check("buffers_with_reserve")
+    guest.run("rmmod devreg")
+    assert int(guest.output(available)) - with_reserve > 20 << 10
+
+
+@pytest.mark.parametrize("parameters", ["reserve_count=1 reserve_bits=23", "reserve_count=1 reserve_mib=0",
+                                        "reserve_count=9999", "reserve_count=1 reserve_mib=4000000000"])
+def test_wrong_parameters(guest, parameters):
+    done = guest.run(f"rmmod devreg; insmod /run/rig/devreg.ko {parameters}", check=False)
+    assert done.returncode == 1 and "Invalid parameters" in done.stderr
+    assert "out of range" in guest.output("dmesg | tail -n 3")
+
+
+def test_more_than_there_is(guest):
+    """What can't be set aside is told, and is no reason not to be there."""
+    guest.run("rmmod devreg; /run/rig/load-module reserve_count=1000 reserve_mib=1")
+    said = guest.output("dmesg | grep 'could be set aside' | tail -n 1")
+    assert "of 1000 pieces of 1 MiB" in said
+    assert guest.output("/run/kmodtest64 abi_get_info").count("ok ") == 1
+    guest.run("rmmod devreg")
+
+
+def test_limit_of_all(guest):
+    guest.run("rmmod devreg; /run/rig/load-module buffer_mib=3")
+    out = guest.output("/run/kmodtest64 buffers_exhaustion")
+    assert "\nok 1" in f"\n{out}", out
+    guest.run("rmmod devreg")
+
+
 def test_another_abi(guest, kernel):
     """A module that is newer than its programs says so; see build-check, which made it."""
     if kernel == "debug":
