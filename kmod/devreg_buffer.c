@@ -75,7 +75,8 @@ void buffers_end(struct devreg_device *device, bool freed)
                 lost);
 }
 
-/* Memory that was let go can be freed at once, and what an IOMMU keeps the device from too. */
+/* Memory that was let go can be freed at once. Other memory is kept behind an IOMMU too: it could reach no
+ * other, but the next buffer may have the same bus address. */
 static void end(struct buffer *buffer)
 {
     struct devreg_device *device = buffer->device;
@@ -85,7 +86,7 @@ static void end(struct buffer *buffer)
     if (buffer->gone)
         return;
     memory = take_memory(buffer);
-    if (buffer->let_go || device_is_fenced(device->device))
+    if (buffer->let_go)
         memory_free(memory);
     else
         device_retain(device, memory);

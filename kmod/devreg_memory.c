@@ -52,21 +52,8 @@ bool device_is_translated(struct device *device)
 
     return domain && domain->type & __IOMMU_DOMAIN_PAGING;
 }
-
-bool device_is_fenced(struct device *device)
-{
-    const struct iommu_domain *domain = iommu_get_domain_for_dev(device);
-
-    /* Others forget in batches, some time later. */
-    return domain && domain->type == IOMMU_DOMAIN_DMA;
-}
 #else
 bool device_is_translated(struct device *device)
-{
-    return false;
-}
-
-bool device_is_fenced(struct device *device)
 {
     return false;
 }

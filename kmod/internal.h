@@ -327,9 +327,8 @@ u64 memory_total(void);
 u64 memory_total_max(void);
 u64 memory_size_max(void);
 
-/* Whether an IOMMU leads from the device to memory, and whether what it forgets can't be reached at once. */
+/* Whether an IOMMU leads from the device to memory. */
 bool device_is_translated(struct device *device);
-bool device_is_fenced(struct device *device);
 
 /* devreg_reserve.c: large pieces that were set aside when there were some. */
 

@@ -350,8 +350,9 @@ struct devreg_safe_state {
 
 /* Memory that a device reaches by DMA. One of the first four says what it is like; direction is for
  * streaming and scattered ones, where none means both. The last four are told, not asked for. */
-#define DEVREG_BUFFER_COHERENT  (1U << 0)   /* in one piece; each side sees at once what the other writes */
-#define DEVREG_BUFFER_STREAMING (1U << 1)   /* in one piece; for one side at a time, see DEVREG_SYNC_BUFFER \
+#define DEVREG_BUFFER_COHERENT (1U << 0) /* in one piece; each side sees at once what the other writes */
+#define DEVREG_BUFFER_STREAMING                                                                             \
+    (1U << 1)                               /* in one piece; for one side at a time, see DEVREG_SYNC_BUFFER \
                                              */
 #define DEVREG_BUFFER_SCATTERED   (1U << 2) /* likewise, but for the device in segments */
 #define DEVREG_BUFFER_POOL        (1U << 3) /* `count` coherent objects of `size` octets */
@@ -391,7 +392,7 @@ struct devreg_dma_info {
  *
  * When the descriptor is closed, and DEVREG_LET_GO was not called, the device may still write to the memory,
  * so it is retained until it can't: its last buffer and its messages for interrupts are closed, which ends
- * bus mastering, or it is reset. An IOMMU that forgets addresses at once makes that unnecessary.
+ * bus mastering, or it is reset.
  *
  * Returns a buffer descriptor, or -1 with
  *

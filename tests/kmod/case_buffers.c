@@ -297,8 +297,14 @@ static void exhaustion(void)
         struct devreg_dma_info info = dma_info(edu.device);
         check_equal(info.total, 0);
         check_equal(info.retained, 0);
-        int again = fine(allocate(edu.device, kinds[k].flags, 24, 1 << 20, NULL));
-        close(again);
+        // An IOMMU may take its time to forget addresses.
+        int again = -1;
+        for (unsigned tries = 0; again < 0 && tries < 100; tries++) {
+            again = allocate(edu.device, kinds[k].flags, 24, 1 << 20, NULL);
+            if (again < 0)
+                sleep_ms(20);
+        }
+        close(fine(again));
     }
 }
 
@@ -325,6 +331,10 @@ static void fragmentation(void)
             continue;
         fine(let_go(files[count]));
         large[left++] = files[count]; // closed below, or it would come again
+    }
+    if (dma_info(edu.device).flags & DEVREG_BUFFER_TRANSLATED) {
+        check_equal(count, MOST); // any page will do, and any pages are one piece
+        return;
     }
     check_equal(errno, ENOMEM);
     check(count > 1000 && count < MOST);

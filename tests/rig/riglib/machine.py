@@ -23,11 +23,20 @@ QMP_SOCKET = "qmp.sock"
 QMP_TIMEOUT_S = 30
 GUEST_PORTS = {"http": 7373, "ssh": 22}
 
+# The machine, and what the kernel is told to make use of it, without and with an IOMMU between devices and memory. What
+# it forgets can still be reached for some milliseconds (lazy), or not at all (strict).
+TRANSLATED = "-machine q35 -device intel-iommu"
+BOARDS = {
+    None: ("-machine pc", ""),
+    "lazy": (TRANSLATED, "intel_iommu=on iommu.strict=0"),
+    "strict": (TRANSLATED, "intel_iommu=on iommu.strict=1"),
+}
+
 # What every machine has. Emulation only: the rig must run where there is no KVM, and as on any other host.
 # HPET stays: one of the regions is its registers.
 QEMU = """
-qemu-system-x86_64 -name rig -no-user-config -nodefaults -display none -no-reboot
--machine pc -accel tcg,thread=multi -cpu max -smp 2
+-name rig -no-user-config -nodefaults -display none -no-reboot
+-accel tcg,thread=multi -cpu max -smp 2
 -serial file:serial.log -qmp unix:qmp.sock,server=on,wait=off -D trace.log
 -device virtio-blk-pci,drive=disk,addr=0x3 -device virtio-net-pci,netdev=net,addr=0x4,romfile=
 """
@@ -88,14 +97,14 @@ class Machine:
             raise RigError(f"no rig runs in {self.folder}: see rig start")
         return state
 
-    def start(self, image, kernel, initramfs, ports, arguments, extra, with_parent):
+    def start(self, image, kernel, initramfs, ports, iommu, arguments, extra, with_parent):
         """Starts QEMU and records it. Ports of 0 are chosen free. The caller ends it if what follows fails.
 
-        arguments: for the kernel, beside those that all have. extra: for QEMU.
+        iommu: of BOARDS. arguments: for the kernel, beside those that all have. extra: for QEMU.
         """
         for name in ("qmp.sock", "ssh.sock", "serial.log", "trace.log", "rig.json"):
             (self.folder / name).unlink(missing_ok=True)
-        argv = self._arguments(image, kernel, initramfs, ports, arguments) + extra
+        argv = self._arguments(image, kernel, initramfs, ports, iommu, arguments) + extra
         if with_parent:
             argv = ["setpriv", "--pdeathsig", "TERM", "--", *argv]
         with open(self.folder / "qemu.log", "wb") as log:
@@ -146,11 +155,12 @@ class Machine:
             self._record.unlink(missing_ok=True)
 
     @staticmethod
-    def _arguments(image, kernel, initramfs, ports, arguments):
+    def _arguments(image, kernel, initramfs, ports, iommu, arguments):
+        board, board_arguments = BOARDS[iommu]
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ports[name]}-:{port}" for name, port in GUEST_PORTS.items())
-        argv = shlex.split(QEMU)
+        argv = ["qemu-system-x86_64", *shlex.split(board), *shlex.split(QEMU)]
         argv += ["-m", str(kernel.memory_mib), "-kernel", str(kernel.image), "-initrd", str(initramfs),
-                 "-append", " ".join([*KERNEL_ARGUMENTS.split(), *kernel.arguments.split(), *arguments]),
+                 "-append", " ".join([KERNEL_ARGUMENTS.strip().replace("\n", " "), kernel.arguments, board_arguments, *arguments]),
                  # A snapshot in an unlinked temporary file: the cached disk is never written to.
                  "-drive", f"id=disk,if=none,file={image.disk},format=raw,snapshot=on,cache=unsafe",
                  # restrict: the guest reaches nothing, neither the host's own services nor a network.
