@@ -2,7 +2,7 @@
 /* Simulated boards: devices in the daemon's own memory, so that everything above the backends can be tried
  * and tested without privileges. A device is one board with one region. With a trace file each access is
  * recorded as it reached the board, one line each: "R 32 0x0 0x010000ed" (R or W, width in bits, offset,
- * value), "R 32 0x10000 fault" for one that faulted.
+ * value), "R 32 0x10000 fault" for one that faulted. DMA is not recorded.
  *
  * Interrupts are taken as they are raised, by whoever made the access that raised them or by the board's own
  * thread: acknowledged at once, and then put where the loop finds them. */
@@ -12,17 +12,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "backends/sim_interrupts.h"
+#include "backends/sim_memory.h"
+#include "backends/sim_thread.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -48,12 +46,15 @@ struct sim_device {
     struct backend_device base;
     const struct device_description *description;
     const struct sim_board *board;
-    int trace; /* file, or -1 */
+    int trace;                 /* file, or -1 */
+    struct sim_thread *thread; /* the board's own; NULL: it had nothing to do yet */
 
     pthread_mutex_t lock; /* held around each of the board's functions; guards the trace and what follows */
     struct sim_line line;
     struct sim_region *region; /* NULL: it is not open */
     struct sim_handle *taker;  /* of its interrupts; NULL: nobody */
+    struct sim_memory *memory; /* NULL: the board has no DMA */
+    uint64_t sleeps_till;      /* the thread, monotonic, nanoseconds */
 };
 
 struct sim_region {
@@ -68,10 +69,6 @@ struct sim_handle {
     struct backend_interrupts base;
     struct sim_device *device;
     struct sim_interrupts *interrupts;
-    pthread_t thread;     /* the board's own */
-    int wake;             /* eventfd: there is something for it to do */
-    uint64_t sleeps_till; /* monotonic, nanoseconds; under the device's lock */
-    atomic_bool ending;
 };
 
 static int sim_usable(struct error *error)
@@ -137,21 +134,42 @@ static int sim_check(const struct device_description *description, struct error 
     return 0;
 }
 
+static void sim_device_close(struct backend_device *base)
+{
+    struct sim_device *device = container_of(base, struct sim_device, base);
+
+    if (device->thread)
+        sim_thread_free(device->thread);
+    if (device->memory)
+        sim_memory_free(device->memory);
+    closep(&device->trace);
+    pthread_mutex_destroy(&device->lock);
+    free(device);
+}
+
+static inline void sim_device_closep(struct sim_device **device)
+{
+    if (*device)
+        sim_device_close(&(*device)->base);
+}
+
 static int sim_device_open(const struct device_description *description, struct backend_device **ret_device,
         struct error *error)
 {
-    const struct sim_board *board = find_board(description->model);
-    _cleanup_free_ struct sim_device *device = calloc(1, sizeof(*device));
+    _cleanup_(sim_device_closep) struct sim_device *device = NULL;
     int r = sim_check(description, error);
 
     if (r < 0)
         return r;
+    device = calloc(1, sizeof(*device));
     if (!device)
         return error_set(error, -ENOMEM, "out of memory");
     device->description = description;
-    device->board = board;
+    device->board = find_board(description->model);
     device->trace = -1;
     pthread_mutex_init(&device->lock, NULL);
+    if (device->board->transfers && sim_memory_new(device, &device->memory) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
     if (description->trace) {
         device->trace = open(description->trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (device->trace < 0)
@@ -159,15 +177,6 @@ static int sim_device_open(const struct device_description *description, struct 
     }
     *ret_device = &take_ptr(device)->base;
     return 0;
-}
-
-static void sim_device_close(struct backend_device *base)
-{
-    struct sim_device *device = container_of(base, struct sim_device, base);
-
-    closep(&device->trace);
-    pthread_mutex_destroy(&device->lock);
-    free(device);
 }
 
 static int sim_region_open(struct backend_device *base, const struct region_description *description,
@@ -180,7 +189,7 @@ static int sim_region_open(struct backend_device *base, const struct region_desc
 
     if (!region)
         return error_set(error, -ENOMEM, "out of memory");
-    r = board->open(device->description, description, &device->line, &region->state, error);
+    r = board->open(device->description, description, &device->line, device->memory, &region->state, error);
     if (r < 0)
         return r;
     region->device = device;
@@ -197,6 +206,13 @@ static int sim_region_open(struct backend_device *base, const struct region_desc
     return 0;
 }
 
+/* To be called after each of the board's functions: what the board can't write to any more is freed. */
+static void free_retained(struct sim_device *device)
+{
+    if (device->memory && !(device->region && device->board->transfers(device->region->state)))
+        sim_memory_free_retained(device->memory);
+}
+
 static void sim_region_close(struct backend_region *base)
 {
     struct sim_region *region = container_of(base, struct sim_region, base);
@@ -204,6 +220,7 @@ static void sim_region_close(struct backend_region *base)
     pthread_mutex_lock(&region->device->lock);
     region->device->region = NULL;
     region->device->line.count = 0;
+    free_retained(region->device);
     pthread_mutex_unlock(&region->device->lock);
     region->device->board->close(region->state);
     free(region);
@@ -314,18 +331,15 @@ static void take_raised(struct sim_device *device)
     }
 }
 
-/* An eventfd write fails only when its counter is full, and then the thread is awake already. */
-static void wake(const struct sim_handle *handle)
+/* Without anybody who could notice, a board does nothing by itself but what is due at its next access. */
+static bool is_watched(const struct sim_device *device)
 {
-    const uint64_t one = 1;
-
-    if (write(handle->wake, &one, sizeof(one)) < 0)
-        return;
+    return device->taker || (device->memory && sim_memory_is_used(device->memory));
 }
 
 static uint64_t due_ns(const struct sim_device *device)
 {
-    if (!device->region || !device->board->due_ns)
+    if (!device->region || !device->board->due_ns || !is_watched(device))
         return UINT64_MAX;
     return device->board->due_ns(device->region->state);
 }
@@ -333,8 +347,9 @@ static uint64_t due_ns(const struct sim_device *device)
 static void end_access(struct sim_device *device)
 {
     take_raised(device);
-    if (device->taker && due_ns(device) < device->taker->sleeps_till)
-        wake(device->taker);
+    free_retained(device);
+    if (device->thread && due_ns(device) < device->sleeps_till)
+        sim_thread_wake(device->thread);
     pthread_mutex_unlock(&device->lock);
 }
 
@@ -380,16 +395,15 @@ static int sim_write(
 }
 
 /* Does what there is to do now, a part of it at least. Returns whether there may be more. */
-static bool act(struct sim_handle *handle)
+static bool act(struct sim_device *device)
 {
-    struct sim_device *device = handle->device;
-
     for (unsigned i = 0; i < TAKEN; i++) {
-        int pending;
+        int pending = -1;
 
         if (!device->region)
             return false;
-        pending = sim_interrupts_take_pending(handle->interrupts);
+        if (device->taker)
+            pending = sim_interrupts_take_pending(device->taker->interrupts);
         if (pending >= 0)
             take(device, (unsigned)pending, clock_now_ns());
         else if (due_ns(device) <= clock_now_ns())
@@ -397,87 +411,57 @@ static bool act(struct sim_handle *handle)
         else
             return false;
         take_raised(device);
+        free_retained(device);
     }
     return true;
 }
 
-static void sleep_till(const struct sim_handle *handle, uint64_t till_ns)
+static uint64_t run_board(void *context)
 {
-    uint64_t now_ns = clock_now_ns(), left_ns = till_ns > now_ns ? till_ns - now_ns : 0, ignored;
-    const struct timespec left = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
-    struct pollfd wait = {.fd = handle->wake, .events = POLLIN};
+    struct sim_device *device = context;
+    uint64_t till_ns;
 
-    if (ppoll(&wait, 1, till_ns == UINT64_MAX ? NULL : &left, NULL) > 0 &&
-            read(handle->wake, &ignored, sizeof(ignored)) < 0)
-        return;
+    pthread_mutex_lock(&device->lock);
+    till_ns = act(device) ? 0 : due_ns(device);
+    device->sleeps_till = till_ns;
+    pthread_mutex_unlock(&device->lock);
+    return till_ns;
 }
 
-static void *run_board(void *argument)
+/* The thread goes on until the device is closed; it sleeps when there is nothing to do. */
+static int start_thread(struct sim_device *device, struct error *error)
 {
-    struct sim_handle *handle = argument;
-    struct sim_device *device = handle->device;
+    int r = device->thread ? 0 : sim_thread_new(run_board, device, &device->thread);
 
-    while (!atomic_load(&handle->ending)) {
-        uint64_t till_ns;
-        bool more;
-
-        pthread_mutex_lock(&device->lock);
-        handle->sleeps_till = 0;
-        more = act(handle);
-        till_ns = handle->sleeps_till = more ? 0 : due_ns(device);
-        pthread_mutex_unlock(&device->lock);
-        if (more)
-            sched_yield();
-        else
-            sleep_till(handle, till_ns);
-    }
-    return NULL;
-}
-
-static void sim_handle_free(struct sim_handle *handle)
-{
-    if (handle->interrupts)
-        sim_interrupts_free(handle->interrupts);
-    closep(&handle->wake);
-    free(handle);
-}
-
-static inline void sim_handle_freep(struct sim_handle **handle)
-{
-    if (*handle)
-        sim_handle_free(*handle);
+    return r < 0 ? error_set(error, r, "no thread for the simulated board: %s", strerror(-r)) : 0;
 }
 
 static void set_taker(struct sim_device *device, struct sim_handle *handle)
 {
     pthread_mutex_lock(&device->lock);
     device->taker = handle;
-    pthread_mutex_unlock(&device->lock);
+    end_access(device);
 }
 
 static int sim_interrupts_open(
         struct backend_device *base, struct backend_interrupts **ret_interrupts, struct error *error)
 {
     struct sim_device *device = container_of(base, struct sim_device, base);
-    _cleanup_(sim_handle_freep) struct sim_handle *handle = calloc(1, sizeof(*handle));
-    int r;
+    _cleanup_free_ struct sim_handle *handle = calloc(1, sizeof(*handle));
+    int r = start_thread(device, error);
 
+    if (r < 0)
+        return r;
     if (!handle)
         return error_set(error, -ENOMEM, "out of memory");
     handle->device = device;
-    handle->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    r = handle->wake < 0 ? -errno : sim_interrupts_new(device->description, &handle->interrupts);
+    r = sim_interrupts_new(device->description, &handle->interrupts);
     if (r < 0)
         return error_set(error, r, "interrupts of the simulated board: %s", strerror(-r));
     handle->base.fd = sim_interrupts_fd(handle->interrupts);
     handle->base.type = "sim";
     handle->base.acknowledges = true;
     set_taker(device, handle);
-    r = -pthread_create(&handle->thread, NULL, run_board, handle);
-    if (r < 0) {
-        set_taker(device, NULL);
-        return error_set(error, r, "no thread for the simulated board: %s", strerror(-r));
-    }
     *ret_interrupts = &take_ptr(handle)->base;
     return 0;
 }
@@ -486,11 +470,9 @@ static void sim_interrupts_close(struct backend_interrupts *base)
 {
     struct sim_handle *handle = container_of(base, struct sim_handle, base);
 
-    atomic_store(&handle->ending, true);
-    wake(handle);
-    pthread_join(handle->thread, NULL);
     set_taker(handle->device, NULL);
-    sim_handle_free(handle);
+    sim_interrupts_free(handle->interrupts);
+    free(handle);
 }
 
 static int sim_take_records(
@@ -507,7 +489,73 @@ static int sim_mask(struct backend_interrupts *base, unsigned source, bool maske
     struct sim_handle *handle = container_of(base, struct sim_handle, base);
 
     if (sim_interrupts_mask(handle->interrupts, source, masked))
-        wake(handle);
+        sim_thread_wake(handle->device->thread);
+    return 0;
+}
+
+static int check_dma(const struct sim_device *device, struct error *error)
+{
+    if (device->memory)
+        return 0;
+    return error_set(error, -EOPNOTSUPP, "the simulated board %s has no DMA: edu has", device->board->name);
+}
+
+static int sim_dma_describe(struct backend_device *base, struct dma_state *ret_state, struct error *error)
+{
+    struct sim_device *device = container_of(base, struct sim_device, base);
+    int r = check_dma(device, error);
+
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&device->lock);
+    sim_memory_describe(device->memory, ret_state);
+    pthread_mutex_unlock(&device->lock);
+    return 0;
+}
+
+static int sim_buffer_open(struct backend_device *base, const struct buffer_wish *wish,
+        struct backend_buffer **ret_buffer, struct error *error)
+{
+    struct sim_device *device = container_of(base, struct sim_device, base);
+    struct backend_buffer *buffer = NULL;
+    int r = check_dma(device, error);
+
+    if (r == 0)
+        r = start_thread(device, error);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&device->lock);
+    r = sim_memory_allocate(device->memory, wish, &buffer, error);
+    end_access(device);
+    if (r < 0)
+        return r;
+    *ret_buffer = buffer;
+    return 0;
+}
+
+static void sim_buffer_close(struct backend_buffer *buffer, bool let_go)
+{
+    struct sim_device *device = sim_memory_owner(buffer);
+
+    pthread_mutex_lock(&device->lock);
+    sim_memory_release(device->memory, buffer, !let_go);
+    end_access(device);
+}
+
+static int sim_buffer_segments(struct backend_buffer *buffer, uint64_t first,
+        struct buffer_segment *segments, size_t count, size_t *ret_count)
+{
+    sim_memory_segments(buffer, first, segments, count, ret_count);
+    return 0;
+}
+
+/* The board sees what we see. */
+static int sim_buffer_sync(struct backend_buffer *buffer, uint64_t offset, uint64_t size, bool for_device)
+{
+    (void)buffer;
+    (void)offset;
+    (void)size;
+    (void)for_device;
     return 0;
 }
 
@@ -535,4 +583,9 @@ const struct backend backend_sim = {
         .interrupts_close = sim_interrupts_close,
         .interrupts_read = sim_take_records,
         .interrupts_mask = sim_mask,
+        .dma_describe = sim_dma_describe,
+        .buffer_open = sim_buffer_open,
+        .buffer_close = sim_buffer_close,
+        .buffer_segments = sim_buffer_segments,
+        .buffer_sync = sim_buffer_sync,
 };

@@ -10,6 +10,9 @@
 /* Where a board raises its interrupts. */
 struct sim_line;
 
+/* What it reaches by DMA. */
+struct sim_memory;
+
 /* One occurrence each time it is called, as with message-signaled interrupts. From a board's own functions
  * alone. */
 void sim_raise(struct sim_line *line, unsigned vector);
@@ -23,18 +26,22 @@ struct sim_board {
     bool slow;
     unsigned vectors; /* how many interrupts it has */
 
+    /* memory is NULL of a board without DMA. */
     int (*open)(const struct device_description *description, const struct region_description *region,
-            struct sim_line *line, void **ret_state, struct error *error);
+            struct sim_line *line, struct sim_memory *memory, void **ret_state, struct error *error);
     void (*close)(void *state);
 
     /* One access, in the device's own byte order, which is little-endian. Returns 0 or -EFAULT. */
     int (*read)(void *state, uint64_t offset, unsigned width, uint64_t *ret_value);
     int (*write)(void *state, uint64_t offset, unsigned width, uint64_t value);
 
-    /* What a board does by itself, while somebody takes its interrupts. Both NULL: nothing. due_ns says when
-     * it is to be done next, monotonic; UINT64_MAX: not before the next access. */
+    /* What a board does by itself, while somebody takes its interrupts or has buffers of it. Both NULL:
+     * nothing. due_ns says when it is to be done next, monotonic; UINT64_MAX: not before the next access. */
     uint64_t (*due_ns)(const void *state);
     void (*act)(void *state);
+
+    /* Whether it may write to memory without being told to once more. NULL: it has no DMA. */
+    bool (*transfers)(const void *state);
 
     /* Boards that are plain memory make whole vectors; NULL otherwise. */
     int (*read_vector)(void *state, const struct access *access, void *values, size_t *ret_done);

@@ -71,13 +71,14 @@ struct odd {
 };
 
 static int odd_open(const struct device_description *description, const struct region_description *region,
-        struct sim_line *line, void **ret_state, struct error *error)
+        struct sim_line *line, struct sim_memory *memory, void **ret_state, struct error *error)
 {
     _cleanup_free_ struct odd *odd = calloc(1, sizeof(*odd));
     _cleanup_close_ int fd = memfd_create("devreg-odd", MFD_CLOEXEC);
     int r;
 
     (void)description;
+    (void)memory;
     (void)region;
     if (!odd)
         return error_set(error, -ENOMEM, "out of memory");

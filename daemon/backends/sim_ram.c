@@ -34,13 +34,14 @@ static int open_memory(const char *path, uint64_t size, struct error *error)
 }
 
 static int ram_open(const struct device_description *description, const struct region_description *region,
-        struct sim_line *line, void **ret_state, struct error *error)
+        struct sim_line *line, struct sim_memory *memory, void **ret_state, struct error *error)
 {
     _cleanup_free_ struct mapping *mapping = calloc(1, sizeof(*mapping));
     _cleanup_close_ int fd = -1;
     int r;
 
     (void)line;
+    (void)memory;
     if (!mapping)
         return error_set(error, -ENOMEM, "out of memory");
     fd = open_memory(description->path, region->size, error);
