@@ -123,7 +123,7 @@ struct safe_register {
     size_t region; /* index among the device's regions */
     uint64_t offset;
     unsigned width; /* octets */
-    uint64_t value; /* in the region's order of octets, as it is in the device's memory */
+    uint64_t value; /* its first octets, `width` of them, as they are to be in the device's memory */
 };
 
 #define REGION_TYPE_SET(type) (1U << (type))

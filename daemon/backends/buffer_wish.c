@@ -47,3 +47,10 @@ int buffer_wish_check(const struct buffer_wish *wish, struct error *error)
                 wish->address_bits, ADDRESS_BITS_LEAST, ADDRESS_BITS_MOST);
     return check_boundary(wish, error);
 }
+
+const char *buffer_wish_advice(const struct buffer_wish *wish)
+{
+    if (wish->kind == BUFFER_COHERENT || wish->kind == BUFFER_STREAMING)
+        return "ask for less, for kind scattered, or for more address bits if the device has them";
+    return "ask for less, or for more address bits if the device has them";
+}

@@ -13,5 +13,8 @@
 /* Returns 0, or -EINVAL with what can't be and what would do. */
 int buffer_wish_check(const struct buffer_wish *wish, struct error *error);
 
+/* What to try when there is no such memory. */
+const char *buffer_wish_advice(const struct buffer_wish *wish);
+
 /* "coherent", "streaming", "scattered" or "pool". */
 const char *buffer_kind_name(enum buffer_kind kind);

@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "backends/kmod_buffers.h"
 #include "backends/kmod_interrupts.h"
 #include "backends/kmod_ioctl.h"
+#include "backends/kmod_safe_state.h"
 #include "backends/mapping.h"
 #include "backends/pci_function.h"
 #include "backends/sysfs.h"
@@ -30,8 +32,9 @@ struct kmod_region {
 
 struct kmod_device {
     struct backend_device base;
-    uint32_t kind; /* DEVREG_DEVICE_PCI or _PLATFORM; 0: a raw window */
-    int file;      /* the device's; -1: a raw window */
+    uint32_t kind;         /* DEVREG_DEVICE_PCI or _PLATFORM; 0: a raw window */
+    int file;              /* the device's; -1: a raw window */
+    uint64_t capabilities; /* DEVREG_CAPABILITY_* of the module */
     const struct device_description *description;
     struct kmod_region *regions;
 };
@@ -161,7 +164,7 @@ static int kmod_device_open(const struct device_description *description, struct
     device->file = -1;
     device->kind = find_kind(description);
     device->description = description;
-    module = kmod_open(NULL, error);
+    module = kmod_open(&device->capabilities, error);
     if (module < 0)
         return module;
     r = device->kind ? open_bound(device, module, description, error) : 0;
@@ -216,7 +219,7 @@ static inline void kmod_region_closep(struct kmod_region **region)
 static int claim_window(struct kmod_device *device, const struct region_description *description,
         struct devreg_region_info *ret_info, struct error *error)
 {
-    unsigned index = device->kind == DEVREG_DEVICE_PCI ? description->bar : description->resource;
+    unsigned index = kmod_resource_index(device->description, description);
     const char *kind = device->kind == DEVREG_DEVICE_PCI ? "BAR" : "resource";
     struct devreg_resource_info resource;
     char what[24];
@@ -298,17 +301,74 @@ static int kmod_write(
     return kmod_access(region->file, access, true, (void *)values, ret_done);
 }
 
+/* What only a device has that is bound to the module. */
+static int check_bound(const struct kmod_device *device, const char *what, struct error *error)
+{
+    if (device->kind)
+        return 0;
+    return error_set(error, -EOPNOTSUPP,
+            "a window of addresses has no %s: describe the device itself (address, id or platform)", what);
+}
+
 static int open_interrupts(
         struct backend_device *base, struct backend_interrupts **ret_interrupts, struct error *error)
 {
     const struct kmod_device *device = container_of(base, struct kmod_device, base);
+    int r = check_bound(device, "interrupts", error);
 
+    return r < 0 ? r
+                 : kmod_interrupts_open(device->file, device->description,
+                           device->kind == DEVREG_DEVICE_PCI ? "intx" : "line", ret_interrupts, error);
+}
+
+static int check_dma(const struct kmod_device *device, struct error *error)
+{
+    int r = check_bound(device, "DMA", error);
+
+    if (r == 0 && !(device->capabilities & DEVREG_CAPABILITY_DMA))
+        r = error_set(
+                error, -EOPNOTSUPP, "the loaded module has no DMA yet: load the devreg.ko of this release");
+    return r;
+}
+
+static int describe_dma(struct backend_device *base, struct dma_state *ret_state, struct error *error)
+{
+    const struct kmod_device *device = container_of(base, struct kmod_device, base);
+    int r = check_dma(device, error);
+
+    return r < 0 ? r : kmod_buffers_describe(device->file, device->description->name, ret_state, error);
+}
+
+static int open_buffer(struct backend_device *base, const struct buffer_wish *wish,
+        struct backend_buffer **ret_buffer, struct error *error)
+{
+    const struct kmod_device *device = container_of(base, struct kmod_device, base);
+    int r = check_dma(device, error);
+
+    return r < 0 ? r : kmod_buffer_open(device->file, device->description->name, wish, ret_buffer, error);
+}
+
+/* To make no writes is in every module's power. */
+static int set_safe_state(
+        struct backend_device *base, const struct safe_register *writes, size_t count, struct error *error)
+{
+    const struct kmod_device *device = container_of(base, struct kmod_device, base);
+    bool can = device->capabilities & DEVREG_CAPABILITY_SAFE_STATE;
+
+    if (count == 0 && (!device->kind || !can))
+        return 0;
     if (!device->kind)
         return error_set(error, -EOPNOTSUPP,
-                "a window of addresses has no interrupts: describe the device itself (address, id or "
-                "platform)");
-    return kmod_interrupts_open(device->file, device->description,
-            device->kind == DEVREG_DEVICE_PCI ? "intx" : "line", ret_interrupts, error);
+                "safe-state writes of %s are not made should devregd be killed: it is a window of "
+                "addresses, "
+                "not a device",
+                device->description->name);
+    if (!can)
+        return error_set(error, -EOPNOTSUPP,
+                "safe-state writes of %s are not made should devregd be killed: load the devreg.ko of this "
+                "release",
+                device->description->name);
+    return kmod_safe_state_set(device->file, device->description, writes, count, error);
 }
 
 static const struct backend_form forms[] = {
@@ -350,4 +410,10 @@ const struct backend backend_kmod = {
         .interrupts_close = kmod_interrupts_close,
         .interrupts_read = kmod_interrupts_read,
         .interrupts_mask = kmod_interrupts_mask,
+        .dma_describe = describe_dma,
+        .buffer_open = open_buffer,
+        .buffer_close = kmod_buffer_close,
+        .buffer_segments = kmod_buffer_segments,
+        .buffer_sync = kmod_buffer_sync,
+        .safe_state_set = set_safe_state,
 };

@@ -6,10 +6,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "uapi/devreg.h"
+#include "backends/kmod_ioctl.h"
 #include "util/cleanup.h"
 
 enum {
@@ -34,13 +33,6 @@ static const struct {
         {INTERRUPT_MSI, DEVREG_INTERRUPT_MSI, "msi"},
         {INTERRUPT_LINE, DEVREG_INTERRUPT_LINE, NULL},
 };
-
-static int call(int file, unsigned long request, void *argument)
-{
-    int r = ioctl(file, request, argument);
-
-    return r < 0 ? -errno : r;
-}
 
 static unsigned count_vectors(const struct device_description *description)
 {
@@ -104,7 +96,7 @@ static int open_kind(int device, const struct device_description *description, c
     struct devreg_interrupt_info info = {.argsz = sizeof(info)};
     struct devreg_open_interrupts open = {
             .argsz = sizeof(open), .count = count_vectors(description), .records = RECORDS};
-    int r = call(device, DEVREG_INTERRUPT_INFO, &info);
+    int r = kmod_call(device, DEVREG_INTERRUPT_INFO, &info);
 
     if (r == -ENOTTY)
         return error_set(error, -EOPNOTSUPP,
@@ -118,7 +110,7 @@ static int open_kind(int device, const struct device_description *description, c
                 vectors_of_kind(&info, kinds[i].kind) < open.count)
             continue;
         open.flags = kinds[i].kind;
-        r = call(device, DEVREG_OPEN_INTERRUPTS, &open);
+        r = kmod_call(device, DEVREG_OPEN_INTERRUPTS, &open);
         if (r >= 0) {
             interrupts->base.fd = r;
             interrupts->kind = open.flags;
@@ -131,7 +123,7 @@ static int open_kind(int device, const struct device_description *description, c
 }
 
 static int set_acknowledge(const struct kmod_interrupts *interrupts,
-        const struct interrupt_description *interrupt, bool of_bar, struct error *error)
+        const struct interrupt_description *interrupt, struct error *error)
 {
     const struct acknowledge_description *wanted = &interrupt->acknowledge;
     const struct region_description *region = &interrupts->description->regions[wanted->region];
@@ -139,13 +131,13 @@ static int set_acknowledge(const struct kmod_interrupts *interrupts,
             .flags = DEVREG_ACKNOWLEDGE_READ | (wanted->writes ? DEVREG_ACKNOWLEDGE_WRITE : 0) |
                      (wanted->writes && wanted->constant ? DEVREG_ACKNOWLEDGE_CONSTANT : 0),
             .vector = interrupt->vector,
-            .index = of_bar ? region->bar : region->resource,
+            .index = kmod_resource_index(interrupts->description, region),
             .width = wanted->width,
             .status = region->offset + wanted->read,
             .acknowledge = region->offset + wanted->write,
             .value = region_order(region, wanted->width, wanted->value),
             .mask = region_order(region, wanted->width, wanted->mask)};
-    int r = call(interrupts->base.fd, DEVREG_SET_ACKNOWLEDGE, &acknowledge);
+    int r = kmod_call(interrupts->base.fd, DEVREG_SET_ACKNOWLEDGE, &acknowledge);
 
     if (r == -EACCES)
         return error_set(error, -EACCES,
@@ -180,7 +172,7 @@ static int set_up(struct kmod_interrupts *interrupts, struct error *error)
 
     for (size_t i = 0; r == 0 && i < description->interrupt_count; i++) {
         if (description->interrupts[i].acknowledged)
-            r = set_acknowledge(interrupts, &description->interrupts[i], !description->platform, error);
+            r = set_acknowledge(interrupts, &description->interrupts[i], error);
     }
     for (unsigned i = 0; r == 0 && i < description->interrupt_count; i++) {
         r = kmod_interrupts_mask(&interrupts->base, i, false);
@@ -274,5 +266,5 @@ int kmod_interrupts_mask(struct backend_interrupts *base, unsigned source, bool 
             .vector = interrupts->description->interrupts[source].vector,
             .count = 1};
 
-    return call(base->fd, DEVREG_MASK_INTERRUPTS, &mask);
+    return kmod_call(base->fd, DEVREG_MASK_INTERRUPTS, &mask);
 }

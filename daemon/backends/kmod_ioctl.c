@@ -8,17 +8,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "util/cleanup.h"
-
-/* Returns what the ioctl does, or a negative errno. */
-static int call(int file, unsigned long request, void *argument)
-{
-    int r = ioctl(file, request, argument);
-
-    return r < 0 ? -errno : r;
-}
 
 static int explain_open(int code, struct error *error)
 {
@@ -44,7 +35,7 @@ int kmod_open(uint64_t *ret_capabilities, struct error *error)
 
     if (module < 0)
         return explain_open(-errno, error);
-    r = call(module, DEVREG_GET_INFO, &info);
+    r = kmod_call(module, DEVREG_GET_INFO, &info);
     if (r < 0)
         return error_set(error, -EPROTO,
                 "the loaded module does not tell its ABI, and this devregd speaks %u: load the devreg.ko of "
@@ -67,7 +58,7 @@ int kmod_open_device(
     int r;
 
     snprintf(request.name, sizeof(request.name), "%s", device);
-    r = call(module, DEVREG_OPEN_DEVICE, &request);
+    r = kmod_call(module, DEVREG_OPEN_DEVICE, &request);
     request.owner[sizeof(request.owner) - 1] = '\0';
     switch (r) {
     case -ENODEV:
@@ -90,13 +81,13 @@ int kmod_open_device(
 int kmod_get_device_info(int device, struct devreg_device_info *ret_info)
 {
     *ret_info = (struct devreg_device_info){.argsz = sizeof(*ret_info)};
-    return call(device, DEVREG_DEVICE_INFO, ret_info);
+    return kmod_call(device, DEVREG_DEVICE_INFO, ret_info);
 }
 
 int kmod_get_resource_info(int device, unsigned index, struct devreg_resource_info *ret_info)
 {
     *ret_info = (struct devreg_resource_info){.argsz = sizeof(*ret_info), .index = index};
-    return call(device, DEVREG_RESOURCE_INFO, ret_info);
+    return kmod_call(device, DEVREG_RESOURCE_INFO, ret_info);
 }
 
 /* What is claimed, for messages: a range, and whether it is a device's. */
@@ -164,11 +155,11 @@ static uint32_t claim_flags(const struct region_description *description)
 /* Write-combining is asked for and, where it is refused, done without: the region says what it is. */
 static int claim(int file, unsigned long request, void *argument, uint32_t *flags)
 {
-    int r = call(file, request, argument);
+    int r = kmod_call(file, request, argument);
 
     if (r == -EINVAL && *flags & DEVREG_REGION_WRITE_COMBINING) {
         *flags &= ~DEVREG_REGION_WRITE_COMBINING;
-        r = call(file, request, argument);
+        r = kmod_call(file, request, argument);
     }
     return r;
 }
@@ -183,7 +174,7 @@ static int finish_claim(int claimed, const struct subject *subject, char owner[D
     if (claimed < 0)
         return explain_refusal(subject, claimed, owner, error);
     *ret_info = (struct devreg_region_info){.argsz = sizeof(*ret_info)};
-    r = call(region, DEVREG_REGION_INFO, ret_info);
+    r = kmod_call(region, DEVREG_REGION_INFO, ret_info);
     if (r < 0)
         return explain_refusal(subject, r, "", error);
     return take_fd(&region);
@@ -241,7 +232,7 @@ int kmod_access(int region, const struct access *access, bool write, void *value
                 .width = access->width,
                 .count = left < DEVREG_ACCESS_COUNT_MAX ? (uint32_t)left : DEVREG_ACCESS_COUNT_MAX,
                 .data = (uintptr_t)values + *ret_done * access->width};
-        int r = call(region, DEVREG_ACCESS, &request);
+        int r = kmod_call(region, DEVREG_ACCESS, &request);
 
         *ret_done += request.done < left ? request.done : left;
         if (r < 0)

@@ -3,8 +3,26 @@
  * are the caller's to close. */
 #pragma once
 
+#include <errno.h>
+#include <sys/ioctl.h>
+
 #include "backends/backend.h"
 #include "uapi/devreg.h"
+
+/* Returns what the ioctl does, or a negative errno. */
+static inline int kmod_call(int file, unsigned long request, void *argument)
+{
+    int r = ioctl(file, request, argument);
+
+    return r < 0 ? -errno : r;
+}
+
+/* Which resource of the device a region is a window of. */
+static inline uint32_t kmod_resource_index(
+        const struct device_description *device, const struct region_description *region)
+{
+    return device->platform ? region->resource : region->bar;
+}
 
 /* Opens /dev/devreg and sees that the module speaks this daemon's ABI. ret_capabilities may be NULL. Returns
  * a descriptor or a negative errno. */

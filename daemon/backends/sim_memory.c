@@ -201,16 +201,10 @@ static int lay_out(const struct buffer_wish *wish, struct layout *ret_layout, st
 
 static int explain_no_room(const struct buffer_wish *wish, const struct layout *layout, struct error *error)
 {
-    const char *advice =
-            wish->kind == BUFFER_COHERENT || wish->kind == BUFFER_STREAMING
-                    ? "ask for less, for kind scattered, or for more address bits if the device "
-                      "has them"
-                    : "ask for less, or for more address bits if the device has them";
-
     return error_set(error, -ENOMEM,
             "the simulated board has no %" PRIu64 " octets%s free now where %u address bits reach: %s",
             layout->chunk_size * layout->chunk_count, layout->chunk_count == 1 ? " in one piece" : "",
-            wish->address_bits, advice);
+            wish->address_bits, buffer_wish_advice(wish));
 }
 
 static void free_chunks(const struct sim_memory *memory, struct sim_buffer *buffer, uint64_t count)

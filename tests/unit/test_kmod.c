@@ -1,296 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backends/kmod.c and backends/kmod_ioctl.c, with a module that the test is itself: it stands in for open(),
- * ioctl(), poll() and access() of /dev/devreg (the link option --wrap) and holds to kmod/uapi/devreg.h. What
- * it gives to map is real memory, which it can take back. */
-#include "test.h"
+/* backends/kmod.c and backends/kmod_ioctl.c, with a module that the test is itself. */
+#include "kmod_fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "backends/bus_guard.h"
-#include "backends/kmod_ioctl.h"
 #include "util/cleanup.h"
-
-enum { FILES = 64, REGION_OCTETS = 0x2000 };
-
-struct file {
-    int fd;
-    enum { MODULE, DEVICE, REGION } kind;
-    bool gone;
-    struct devreg_region_info region;
-};
-
-static struct {
-    bool loaded;
-    int open_result, info_result; /* negative errnos */
-    uint32_t abi;
-    uint64_t capabilities;
-    int device_result, claim_result, access_result;
-    char owner[DEVREG_OWNER_SIZE]; /* told with any of these */
-    uint32_t fails_at;             /* accesses made before access_result */
-
-    struct file files[FILES];
-    size_t file_count;
-    char log[16][100]; /* the claims and accesses that were asked for */
-    size_t logged;
-    uint8_t memory[REGION_OCTETS]; /* of what is not mapped */
-} module;
-
-/* BARs, and the resources of the platform device. */
-static const struct devreg_resource_info resources[] = {
-        {.index = 0, .start = 0xfea00000, .size = REGION_OCTETS},
-        {.index = 1, .start = 0xc000, .size = 0x100, .flags = DEVREG_RESOURCE_PORTS},
-        {.index = 2, .start = 0xfe000000, .size = 0x2000, .flags = DEVREG_RESOURCE_PREFETCHABLE},
-        {.index = 3},
-        {.index = 4, .start = 0xfeb00080, .size = 0x80},
-};
-
-int __wrap_open64(const char *path, int flags, ...);
-int __real_open64(const char *path, int flags, ...);
-int __wrap_access(const char *path, int mode);
-int __real_access(const char *path, int mode);
-int __wrap_ioctl(int fd, unsigned long request, void *argument);
-int __wrap_poll(struct pollfd *files, nfds_t count, int timeout);
-
-static int refuse(int code)
-{
-    errno = -code;
-    return -1;
-}
-
-static int add_file(int kind)
-{
-    int fd = memfd_create("devreg-test", MFD_CLOEXEC);
-
-    assert_true(fd >= 0 && module.file_count < FILES);
-    module.files[module.file_count++] = (struct file){.fd = fd, .kind = kind};
-    return fd;
-}
-
-/* The last of that number: earlier ones are closed. */
-static struct file *find_file(int fd)
-{
-    for (size_t i = module.file_count; i-- > 0;) {
-        if (module.files[i].fd == fd)
-            return &module.files[i];
-    }
-    return NULL;
-}
-
-static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void note(const char *format, ...)
-{
-    va_list arguments;
-
-    if (module.logged == ELEMENTS(module.log))
-        return;
-    va_start(arguments, format);
-    vsnprintf(module.log[module.logged++], sizeof(module.log[0]), format, arguments);
-    va_end(arguments);
-}
-
-int __wrap_open64(const char *path, int flags, ...)
-{
-    if (strcmp(path, DEVREG_PATH) != 0)
-        return __real_open64(path, flags, 0600);
-    assert_int_equal(flags, O_RDWR | O_CLOEXEC);
-    if (!module.loaded)
-        return refuse(-ENOENT);
-    return module.open_result < 0 ? refuse(module.open_result) : add_file(MODULE);
-}
-
-int __wrap_access(const char *path, int mode)
-{
-    if (strcmp(path, DEVREG_PATH) != 0)
-        return __real_access(path, mode);
-    return module.loaded ? 0 : refuse(-ENOENT);
-}
-
-int __wrap_poll(struct pollfd *files, nfds_t count, int timeout)
-{
-    assert_true(count == 1 && timeout == 0 && find_file(files->fd));
-    files->revents = find_file(files->fd)->gone ? POLLHUP | POLLERR : 0;
-    return files->revents ? 1 : 0;
-}
-
-static int get_info(struct devreg_info *info)
-{
-    assert_int_equal(info->argsz, sizeof(*info));
-    if (module.info_result < 0)
-        return refuse(module.info_result);
-    info->abi = module.abi;
-    info->capabilities = module.capabilities;
-    return 0;
-}
-
-static int open_device(struct devreg_open_device *request)
-{
-    assert_int_equal(request->argsz, sizeof(*request));
-    note("open %u %s", request->flags, request->name);
-    strcpy(request->owner, module.owner);
-    return module.device_result < 0 ? refuse(module.device_result) : add_file(DEVICE);
-}
-
-static int get_resource(struct devreg_resource_info *request)
-{
-    assert_int_equal(request->argsz, sizeof(*request));
-    if (request->index >= ELEMENTS(resources))
-        return refuse(-EINVAL);
-    *request = resources[request->index];
-    request->argsz = sizeof(*request);
-    return 0;
-}
-
-static int make_region(uint64_t start, uint64_t size, uint32_t flags, const char *name)
-{
-    bool ports = flags & DEVREG_REGION_PORTS;
-    int fd = add_file(REGION);
-    struct file *file = find_file(fd);
-
-    assert_int_equal(ftruncate(fd, (off_t)size), 0);
-    if (!ports && start % 4096 == 0 && size % 4096 == 0)
-        flags |= DEVREG_REGION_MAPPABLE;
-    file->region = (struct devreg_region_info){
-            .start = start, .size = size, .flags = flags, .widths = ports ? 1 | 2 | 4 : 1 | 2 | 4 | 8};
-    strcpy(file->region.name, name);
-    return fd;
-}
-
-static int claim_region(struct devreg_claim *request)
-{
-    assert_int_equal(request->argsz, sizeof(*request));
-    note("claim 0x%llx + 0x%llx %u %s", (unsigned long long)request->start,
-            (unsigned long long)request->size, request->flags, request->name);
-    strcpy(request->owner, module.owner);
-    return module.claim_result < 0
-                   ? refuse(module.claim_result)
-                   : make_region(request->start, request->size, request->flags, request->name);
-}
-
-static int claim_resource(struct devreg_claim_resource *request)
-{
-    const struct devreg_resource_info *resource = &resources[request->index];
-
-    assert_int_equal(request->argsz, sizeof(*request));
-    assert_int_equal(request->reserved, 0);
-    note("resource %u 0x%llx + 0x%llx %u %s", request->index, (unsigned long long)request->offset,
-            (unsigned long long)request->size, request->flags, request->name);
-    strcpy(request->owner, module.owner);
-    if (request->flags & DEVREG_REGION_WRITE_COMBINING && !(resource->flags & DEVREG_RESOURCE_PREFETCHABLE))
-        return refuse(-EINVAL);
-    if (module.claim_result < 0)
-        return refuse(module.claim_result);
-    if (request->flags & DEVREG_REGION_PORTS || request->size == 0 ||
-            request->offset + request->size > resource->size)
-        return refuse(-ERANGE);
-    return make_region(resource->start + request->offset, request->size,
-            request->flags | (resource->flags & DEVREG_RESOURCE_PORTS ? DEVREG_REGION_PORTS : 0),
-            request->name);
-}
-
-static int access_region(struct file *file, struct devreg_access *request)
-{
-    uint8_t *values = (uint8_t *)(uintptr_t)request->data;
-    uint64_t offset = request->offset;
-
-    assert_int_equal(request->argsz, sizeof(*request));
-    assert_true(request->reserved == 0 && request->done == 0);
-    note("access 0x%llx %u * %u %u", (unsigned long long)offset, request->width, request->count,
-            request->flags);
-    assert_true(file->region.widths & request->width && request->count > 0 &&
-                request->count <= DEVREG_ACCESS_COUNT_MAX && offset % request->width == 0);
-    for (; request->done < request->count; request->done++, values += request->width) {
-        if (file->gone)
-            return refuse(-ENODEV);
-        if (module.access_result < 0 && request->done == module.fails_at)
-            return refuse(module.access_result);
-        assert_true(offset + request->width <= file->region.size);
-        if (request->flags & DEVREG_ACCESS_WRITE)
-            memcpy(&module.memory[offset], values, request->width);
-        else
-            memcpy(values, &module.memory[offset], request->width);
-        if (!(request->flags & DEVREG_ACCESS_REPEAT))
-            offset += request->width;
-    }
-    return 0;
-}
-
-int __wrap_ioctl(int fd, unsigned long request, void *argument)
-{
-    struct file *file = find_file(fd);
-
-    assert_non_null(file);
-    switch (request) {
-    case DEVREG_GET_INFO:
-        assert_int_equal(file->kind, MODULE);
-        return get_info(argument);
-    case DEVREG_CLAIM_REGION:
-        assert_int_equal(file->kind, MODULE);
-        return claim_region(argument);
-    case DEVREG_OPEN_DEVICE:
-        assert_int_equal(file->kind, MODULE);
-        return open_device(argument);
-    case DEVREG_DEVICE_INFO:
-        assert_int_equal(file->kind, DEVICE);
-        ((struct devreg_device_info *)argument)->vendor = 0x1234;
-        ((struct devreg_device_info *)argument)->device = 0x11e8;
-        return file->gone ? refuse(-ENODEV) : 0;
-    case DEVREG_RESOURCE_INFO:
-        assert_int_equal(file->kind, DEVICE);
-        return file->gone ? refuse(-ENODEV) : get_resource(argument);
-    case DEVREG_CLAIM_RESOURCE:
-        assert_int_equal(file->kind, DEVICE);
-        return claim_resource(argument);
-    case DEVREG_REGION_INFO:
-        assert_int_equal(file->kind, REGION);
-        *(struct devreg_region_info *)argument = file->region;
-        return 0;
-    case DEVREG_ACCESS:
-        assert_int_equal(file->kind, REGION);
-        return access_region(file, argument);
-    default:
-        return refuse(-ENOTTY);
-    }
-}
 
 static const struct backend *kmod;
 
 static int set_up(void **state)
 {
     (void)state;
-    memset(&module, 0, sizeof(module));
-    module.loaded = true;
-    module.abi = DEVREG_ABI;
-    module.capabilities = DEVREG_CAPABILITY_MEMORY | DEVREG_CAPABILITY_PORTS | DEVREG_CAPABILITY_PCI |
-                          DEVREG_CAPABILITY_PLATFORM;
-    for (size_t i = 0; i < sizeof(module.memory); i++)
-        module.memory[i] = (uint8_t)(i * 7);
+    module_set_up();
     kmod = backend_find("kmod");
     return 0;
 }
 
-/* Whatever was opened is closed: a descriptor that is left is a claim that is left. */
 static int tear_down(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < module.file_count; i++)
-        test_that(fcntl(module.files[i].fd, F_GETFD) < 0, "descriptor %zu of kind %u was left open", i,
-                module.files[i].kind);
+    module_check_closed();
     return 0;
-}
-
-static void expect_log(size_t index, const char *expected)
-{
-    test_that(index < module.logged && strcmp(module.log[index], expected) == 0,
-            "call %zu was '%s', not '%s'", index, index < module.logged ? module.log[index] : "none",
-            expected);
 }
 
 static void test_usable(void **state)
@@ -330,40 +63,6 @@ static void test_usable(void **state)
     }
 }
 
-/* A device and one region of it, opened as the core does it. */
-struct opened {
-    struct device_description description;
-    struct region_description region_description;
-    struct backend_device *device;
-    struct backend_region *region;
-};
-
-static struct opened describe_edu(unsigned bar)
-{
-    return (struct opened){.description = {.name = (char *)"edu", .address = (char *)"00:07.0"},
-            .region_description = {.name = (char *)"edu", .keys = KEY_BAR, .bar = bar}};
-}
-
-static int open_both(struct opened *opened, struct error *error)
-{
-    int r = kmod->device_open(&opened->description, &opened->device, error);
-
-    /* In each test: cmocka puts its own handler there before. */
-    assert_int_equal(bus_guard_install(), 0);
-    if (r < 0)
-        return r;
-    r = kmod->region_open(opened->device, &opened->region_description, &opened->region, error);
-    if (r < 0)
-        kmod->device_close(opened->device);
-    return r;
-}
-
-static void close_both(struct opened *opened)
-{
-    kmod->region_close(opened->region);
-    kmod->device_close(opened->device);
-}
-
 static uint64_t read_one(struct opened *opened, uint64_t offset, unsigned width, int expected)
 {
     struct access access = {.offset = offset, .width = width, .count = 1};
@@ -387,8 +86,8 @@ static void test_mapped(void **state)
 
     (void)state;
     test_that(open_both(&edu, &error) == 0, "%s", error.message);
-    expect_log(0, "open 1 0000:00:07.0");
-    expect_log(1, "resource 0 0x0 + 0x2000 0 edu");
+    module_expect_log(0, "open 1 0000:00:07.0");
+    module_expect_log(1, "resource 0 0x0 + 0x2000 0 edu");
     assert_string_equal(edu.device->address, "0000:00:07.0");
     assert_string_equal(edu.device->id, "1234:11e8");
     assert_true(kmod->device_driver(edu.device, driver, sizeof(driver)));
@@ -446,7 +145,7 @@ static void test_ports(void **state)
     io.region_description.size = 0x40;
     io.region_description.name = (char *)"a-name-that-is-longer-than-the-module-takes-for-a-claim";
     test_that(open_both(&io, &error) == 0, "%s", error.message);
-    expect_log(1, "resource 1 0x40 + 0x40 0 a-name-that-is-longer-than-the-");
+    module_expect_log(1, "resource 1 0x40 + 0x40 0 a-name-that-is-longer-than-the-");
     assert_int_equal(io.region->type, REGION_IOPORT);
     assert_int_equal(io.region->address, 0xc040);
     assert_int_equal(io.region->size, 0x40);
@@ -454,14 +153,14 @@ static void test_ports(void **state)
     assert_int_equal(kmod->read(io.region, &halves, values, &done), 0);
     assert_int_equal(done, 3);
     assert_memory_equal(values, &module.memory[0x10], 6);
-    expect_log(2, "access 0x10 2 * 3 0");
+    module_expect_log(2, "access 0x10 2 * 3 0");
     assert_int_equal(kmod->write(io.region, &fifo, "abcd", &done), 0);
     assert_int_equal(done, 4);
     assert_int_equal(module.memory[0x21], 'd');
-    expect_log(3, "access 0x21 1 * 4 3");
+    module_expect_log(3, "access 0x21 1 * 4 3");
     assert_int_equal(kmod->read(io.region, &fifo, octets, &done), 0);
     assert_memory_equal(octets, "dddd", 4);
-    expect_log(4, "access 0x21 1 * 4 2");
+    module_expect_log(4, "access 0x21 1 * 4 2");
 
     module.access_result = -EINTR;
     module.fails_at = 2;
@@ -491,8 +190,8 @@ static void test_long_vector(void **state)
     assert_int_equal(kmod->read(io.region, &fifo, octets, &done), 0);
     assert_int_equal(done, count);
     assert_int_equal(octets[count - 1], module.memory[3]);
-    expect_log(2, "access 0x3 1 * 1048576 2");
-    expect_log(3, "access 0x3 1 * 5 2");
+    module_expect_log(2, "access 0x3 1 * 1048576 2");
+    module_expect_log(3, "access 0x3 1 * 5 2");
     close_both(&io);
 }
 
@@ -510,7 +209,7 @@ static void test_unmappable(void **state)
     assert_int_equal(small.region->widths, 15);
     memcpy(&expected, &module.memory[8], 8);
     assert_true(read_one(&small, 8, 8, 0) == expected);
-    expect_log(2, "access 0x8 8 * 1 0");
+    module_expect_log(2, "access 0x8 8 * 1 0");
     close_both(&small);
 }
 
@@ -524,12 +223,12 @@ static void test_write_combining(void **state)
     plain.region_description.read_only = true;
     test_that(open_both(&plain, &error) == 0, "%s", error.message);
     assert_false(plain.region->write_combining);
-    expect_log(1, "resource 0 0x0 + 0x2000 6 edu");
-    expect_log(2, "resource 0 0x0 + 0x2000 2 edu"); /* without, but still read-only */
+    module_expect_log(1, "resource 0 0x0 + 0x2000 6 edu");
+    module_expect_log(2, "resource 0 0x0 + 0x2000 2 edu"); /* without, but still read-only */
     close_both(&plain);
     test_that(open_both(&prefetchable, &error) == 0, "%s", error.message);
     assert_true(prefetchable.region->write_combining);
-    expect_log(4, "resource 2 0x0 + 0x2000 4 edu");
+    module_expect_log(4, "resource 2 0x0 + 0x2000 4 edu");
     close_both(&prefetchable);
 }
 
@@ -562,7 +261,7 @@ static void test_read_only(void **state)
     assert_string_equal(protection, "none");
     edu.region_description.read_only = true;
     test_that(open_both(&edu, &error) == 0, "%s", error.message);
-    expect_log(3, "resource 0 0x0 + 0x2000 2 edu");
+    module_expect_log(3, "resource 0 0x0 + 0x2000 2 edu");
     find_protection(protection);
     assert_string_equal(protection, "r--s");
     read_one(&edu, 0, 4, 0);
@@ -667,8 +366,8 @@ static void test_platform(void **state)
 
     (void)state;
     test_that(open_both(&fwcfg, &error) == 0, "%s", error.message);
-    expect_log(0, "open 2 QEMU0002:00");
-    expect_log(1, "resource 1 0x0 + 0x100 0 fwcfg");
+    module_expect_log(0, "open 2 QEMU0002:00");
+    module_expect_log(1, "resource 1 0x0 + 0x100 0 fwcfg");
     assert_string_equal(fwcfg.device->address, "QEMU0002:00");
     assert_string_equal(fwcfg.device->id, "");
     close_both(&fwcfg);
@@ -704,12 +403,12 @@ static void test_raw(void **state)
     for (size_t i = 0; i < 2; i++)
         test_that(kmod->region_open(device, &regions[i], &opened[i], &error) == 0, "%s", error.message);
     ports = module.files[module.file_count - 1].fd;
-    expect_log(0, "claim 0xfed00000 + 0x1000 0 memory");
-    expect_log(1, "claim 0x510 + 0xc 3 ports");
+    module_expect_log(0, "claim 0xfed00000 + 0x1000 0 memory");
+    module_expect_log(1, "claim 0x510 + 0xc 3 ports");
     assert_int_equal(opened[1]->type, REGION_IOPORT);
     assert_int_equal(opened[1]->address, 0x510);
     assert_true(kmod->device_present(device));
-    find_file(ports)->gone = true; /* one is enough */
+    module_find_file(ports)->gone = true; /* one is enough */
     assert_false(kmod->device_present(device));
     kmod->region_close(opened[1]);
     assert_true(kmod->device_present(device));
