@@ -47,7 +47,7 @@ int kmod_buffers_describe(int device, const char *name, struct dma_state *ret_st
 /* Of one buffer, or of all of them. */
 static int explain_too_large(int device, const struct buffer_wish *wish, struct error *error)
 {
-    struct dma_state state;
+    struct dma_state state = {0};
     uint64_t size;
 
     if (kmod_buffers_describe(device, "the device", &state, NULL) < 0)
@@ -165,7 +165,7 @@ int kmod_buffer_open(int device, const char *name, const struct buffer_wish *wis
         struct backend_buffer **ret_buffer, struct error *error)
 {
     _cleanup_(buffer_dropp) struct kmod_buffer *buffer = NULL;
-    struct devreg_allocate_buffer got;
+    struct devreg_allocate_buffer got = {0};
     int r = buffer_wish_check(wish, error);
 
     if (r < 0)
@@ -194,7 +194,7 @@ int kmod_buffer_open(int device, const char *name, const struct buffer_wish *wis
 static int get_batch(const struct kmod_buffer *buffer, uint64_t first, struct buffer_segment *segments,
         size_t count, size_t *ret_count)
 {
-    struct devreg_segment batch[BATCH];
+    struct devreg_segment batch[BATCH] = {0};
     size_t room = count < BATCH ? count : BATCH;
     struct devreg_buffer_segments request = {.argsz = sizeof(request),
             .first = (uint32_t)first,

@@ -242,6 +242,7 @@ static struct sim_buffer *buffer_new(const struct layout *layout, uint64_t segme
     buffer->layout = *layout;
     buffer->base.size = layout->chunk_count * layout->chunk_size;
     buffer->base.segment_count = segment_count;
+    /* cppcheck-suppress invalidFunctionArg ; the descriptor of anonymous memory */
     data = mmap(NULL, (size_t)buffer->base.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED) {
         free(buffer);
@@ -274,7 +275,7 @@ int sim_memory_allocate(struct sim_memory *memory, const struct buffer_wish *wis
         struct backend_buffer **ret_buffer, struct error *error)
 {
     _cleanup_(buffer_freep) struct sim_buffer *buffer = NULL;
-    struct layout layout;
+    struct layout layout = {0};
     int r = buffer_wish_check(wish, error);
 
     if (r == 0)
