@@ -221,6 +221,38 @@ static void test_factorial(void **state)
     expect_nothing(fixture);
 }
 
+/* Of DMA: when its interrupt comes the octets are there. */
+static void test_transfer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sim_fixture *board = &fixture->board;
+    const struct backend *backend = board->device->backend;
+    const struct buffer_wish wish = {.size = 4096, .count = 1, .address_bits = 28, .alignment = 4096};
+    struct backend_buffer *buffer = NULL;
+    struct interrupt_record record;
+    uint64_t before;
+
+    assert_int_equal(backend->buffer_open(board->device, &wish, &buffer, NULL), 0);
+    buffer->data[0] = 0x5a;
+    sim_write(board, 0x80, 8, buffer->bus_address);
+    sim_write(board, 0x88, 8, 0x40000);
+    sim_write(board, 0x90, 8, 1);
+    before = clock_now_ns();
+    sim_write(board, 0x98, 8, 5);
+    assert_int_equal(take_one(fixture).value, 0x100);
+    sim_write(board, 0x80, 8, 0x40000);
+    sim_write(board, 0x88, 8, buffer->bus_address + 1);
+    sim_write(board, 0x98, 8, 7);
+    record = take_one(fixture);
+    assert_int_equal(record.value, 0x100);
+    test_that(record.time_ns - before >= 200000000, "it came after %llu ns",
+            (unsigned long long)(record.time_ns - before));
+    assert_int_equal(buffer->data[1], 0x5a);
+    expect_nothing(fixture);
+    sim_write(board, 0x98, 8, 7); /* is still running when all of it is closed */
+    backend->buffer_close(buffer, false);
+}
+
 /* However often it was raised meanwhile. */
 static void test_masked(void **state)
 {
@@ -390,6 +422,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_mask_and_value, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_big_endian, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_factorial, set_up_edu, tear_down),
+            cmocka_unit_test_setup_teardown(test_transfer, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_masked, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_region_comes_and_goes, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_burst, set_up_odd, tear_down),
