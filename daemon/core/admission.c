@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "core/binding.h"
+#include "core/dma_buffers.h"
 #include "core/streams.h"
 
 /* The octets that the operation touches; the range was checked, so this does not overflow. */
@@ -109,6 +110,34 @@ int admission_ask_region(struct daemon *daemon, const struct principal *principa
     return *ret_blocking ? refuse_reserved(region, *ret_blocking, error) : 0;
 }
 
+static bool may_dma(struct daemon *daemon, const struct principal *principal, const struct device *device,
+        struct access_decision *decision)
+{
+    for (size_t i = 0; i < device->region_count; i++) {
+        if (access_may(daemon->access, principal, PERMISSION_DMA, &device->regions[i], decision))
+            return true;
+    }
+    return false;
+}
+
+int admission_ask_dma(struct daemon *daemon, const struct principal *principal, const struct device *device,
+        const struct reservation **ret_blocking, struct error *error)
+{
+    struct access_decision decision;
+
+    *ret_blocking = NULL;
+    if (!may_dma(daemon, principal, device, &decision))
+        return access_refuse(principal, PERMISSION_DMA, &device->regions[0], &decision, error);
+    for (size_t i = 0; i < device->region_count; i++) {
+        const struct region *region = &device->regions[i];
+
+        *ret_blocking = reservations_blocking(daemon->reservations, principal, region, 0, last_of(region));
+        if (*ret_blocking)
+            return refuse_reserved(region, *ret_blocking, error);
+    }
+    return 0;
+}
+
 int admission_start(struct daemon *daemon, struct operation *operation,
         const struct reservation **ret_blocking, struct error *error)
 {
@@ -145,4 +174,5 @@ void admission_recheck(struct daemon *daemon)
     }
     binding_recheck(daemon);
     streams_recheck(daemon->streams);
+    dma_buffers_recheck(daemon);
 }

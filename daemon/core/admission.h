@@ -22,6 +22,11 @@ int admission_ask_device(struct daemon *daemon, const struct principal *principa
 int admission_ask_region(struct daemon *daemon, const struct principal *principal,
         const struct region *region, const struct reservation **ret_blocking, struct error *error);
 
+/* Asks for memory for DMA of the device: for any region of it by the rules, and nobody else may have any of
+ * it reserved. Returns as above. */
+int admission_ask_dma(struct daemon *daemon, const struct principal *principal, const struct device *device,
+        const struct reservation **ret_blocking, struct error *error);
+
 /* Asks, and starts the operation: it counts as under way until admission_end(), which its owner calls from
  * completed(). Returns what admission_ask() and operation_start() do; on failure nothing is to be ended. */
 int admission_start(struct daemon *daemon, struct operation *operation,

@@ -26,6 +26,10 @@ const struct limits limits_default = {
         .tokens = 1024,
         .streams = 512,
         .streams_per_principal = 16,
+        .buffers = 1024,
+        .buffers_per_principal = 64,
+        .buffer_bytes = UINT64_C(4) * 1024 * 1024 * 1024,
+        .buffer_bytes_per_principal = UINT64_C(1024) * 1024 * 1024,
 };
 
 int daemon_claim_data(struct daemon *daemon, struct account *account, uint64_t size, struct error *error)

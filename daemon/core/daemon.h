@@ -17,6 +17,7 @@
 #include "core/reservations.h"
 #include "core/tokens.h"
 
+struct dma_buffers;
 struct events;
 struct interrupts;
 struct streams;
@@ -44,6 +45,10 @@ struct limits {
     uint64_t tokens;                /* that are kept */
     uint64_t streams;               /* open at once */
     uint64_t streams_per_principal;
+    uint64_t buffers; /* for DMA */
+    uint64_t buffers_per_principal;
+    uint64_t buffer_bytes; /* of all of them */
+    uint64_t buffer_bytes_per_principal;
 };
 
 extern const struct limits limits_default;
@@ -78,6 +83,7 @@ struct daemon {
     struct events *events;
     struct interrupts *interrupts;
     struct streams *streams;
+    struct dma_buffers *dma_buffers;
     struct event_texts *event_texts; /* of the API */
     uint64_t identity; /* a random number of this process's, the first half of every request's id */
     struct limits limits;

@@ -126,10 +126,19 @@ static void attach_interrupts(struct device *device)
         device->interrupts->backend = backend;
 }
 
+void device_look_dma(struct device *device)
+{
+    const struct backend *backend = device->backend;
+
+    device->has_dma = device->handle && backend->dma_describe &&
+                      backend->dma_describe(device->handle, &device->dma, NULL) == 0;
+}
+
 /* All that there is besides the device itself, which is open. */
 static void attach_parts(struct device *device)
 {
     attach_regions(device);
+    device_look_dma(device);
     if (wants_interrupts(device) && !device->interrupts)
         attach_interrupts(device);
 }
@@ -211,10 +220,13 @@ void device_close_regions(struct device *device)
 void device_detach(struct device *device, const char *reason)
 {
     device_close_interrupts(device);
+    if (device->buffers)
+        device->buffers->closing(device->buffers, device, reason);
     device_close_regions(device);
     if (device->handle)
         device->backend->device_close(device->handle);
     device->handle = NULL;
+    device->has_dma = false;
     device->cost_ns = 0; /* it may be reached through another backend next */
     error_set(&device->absent, -ENODEV, "%s", reason);
     tell_watch(device);

@@ -11,6 +11,7 @@
 #include "backends/backend.h"
 #include "core/region.h"
 
+struct device_buffers;
 struct device_watch;
 struct dispatch_wait;
 struct worker;
@@ -28,6 +29,10 @@ struct device {
     struct backend_interrupts *interrupts;
     struct error interrupts_absent; /* why, while the handle is NULL and the device is open */
     struct device_watch *watch;
+
+    struct device_buffers *buffers; /* NULL: nobody has any */
+    bool has_dma;
+    struct dma_state dma; /* as it was when it was last looked at */
 
     /* Owned by core/dispatch.c and, but for the last, only touched on the loop. */
     struct worker *worker;
@@ -58,6 +63,12 @@ struct device_watch {
     void (*changed)(struct device_watch *watch);
 };
 
+/* Who has buffers of the device. */
+struct device_buffers {
+    /* It is about to be closed, for this reason: they must be closed now. On the loop, while it is idle. */
+    void (*closing)(struct device_buffers *buffers, struct device *device, const char *reason);
+};
+
 static inline const char *device_name(const struct device *device)
 {
     return device->description->name;
@@ -78,6 +89,9 @@ void device_attach(struct device *device);
 /* Opens the device through a better backend, when there is one now: say, because its driver was changed.
  * Returns whether it did; if not, all is as it was. Only while the device is idle. */
 bool device_improve(struct device *device);
+
+/* Looks what DMA of the device there is now, into `dma` and `has_dma`. Only while the device is idle. */
+void device_look_dma(struct device *device);
 
 /* Closes everything, for this reason. Only while the device is idle. */
 void device_detach(struct device *device, const char *reason);

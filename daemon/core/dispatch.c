@@ -137,7 +137,7 @@ static void handle_finished(struct work *work, void *context)
         end_closed(dispatch, device);
         return;
     }
-    if (work->end == WORK_RAN)
+    if (work->end == WORK_RAN && !work->apart)
         learn(device, work);
     work->done(work);
     if (device->pending > 0)
@@ -322,7 +322,7 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
     work->accesses = accesses;
     work->deadline_us = work->own ? UINT64_MAX : now_us + dispatch->limits.timeout_us;
     work->end = WORK_RAN;
-    if (!can_run_inline(device, accesses, now_us))
+    if (work->apart || !can_run_inline(device, accesses, now_us))
         return hand_over(dispatch, device, work, error);
     work_run(work);
     learn(device, work);

@@ -34,6 +34,8 @@ struct account {
     uint64_t streams;
     uint64_t data_bytes;
     uint64_t reservations; /* held and waiting */
+    uint64_t buffers;      /* for DMA, also those that are being opened or closed */
+    uint64_t buffer_bytes; /* of them */
     uint64_t safe_writes;  /* of reservations that have ended, still to be made */
 };
 

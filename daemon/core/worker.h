@@ -29,7 +29,9 @@ struct work {
     uint64_t deadline_us; /* monotonic: run should give up then */
 
     /* Set by whoever submits it. */
-    bool own; /* the daemon's, not a client's: no limit of queue or time holds for it */
+    bool own;   /* the daemon's, not a client's: no limit of queue or time holds for it */
+    bool apart; /* it makes no register accesses: always for the worker, and its time tells nothing of theirs
+                 */
 
     /* How it went, for done. */
     enum work_end end;
