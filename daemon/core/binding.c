@@ -9,6 +9,7 @@
 
 #include "backends/pci_sysfs.h"
 #include "core/admission.h"
+#include "core/dma_buffers.h"
 #include "core/events.h"
 #include "util/cleanup.h"
 
@@ -116,6 +117,24 @@ static void note_reservation(struct driver_change *change, const struct reservat
     driver_binding_note(change, text);
 }
 
+/* Their owners would lose them, and the device may still use them. Whoever binds administers the device, so
+ * may know whose they are. */
+static int check_buffers(const struct daemon *daemon, struct binding *binding, struct error *error)
+{
+    const struct device *device = binding->device;
+    char owners[128], text[192];
+    size_t count = dma_buffers_of_device(daemon, device, owners, sizeof(owners));
+
+    if (count == 0)
+        return 0;
+    snprintf(text, sizeof(text), "it has %zu DMA buffer%s: %s", count, count == 1 ? "" : "s", owners);
+    if (!binding->change.force)
+        return error_set(
+                error, -ETXTBSY, "%s: %s: have that freed first, or force it", device_name(device), text);
+    driver_binding_note(&binding->change, text);
+    return 0;
+}
+
 static void join(struct daemon *daemon, struct binding *binding)
 {
     binding->next = daemon->bindings;
@@ -152,6 +171,9 @@ int binding_start(struct daemon *daemon, struct binding *binding, const struct r
         binding->completed(binding);
         return 0;
     }
+    r = check_buffers(daemon, binding, error);
+    if (r < 0)
+        return r;
     binding->daemon = daemon;
     join(daemon, binding);
     binding->work.run = run;

@@ -100,6 +100,11 @@ struct dma_buffer *dma_buffers_find(
     return NULL;
 }
 
+static bool is_in_use(const struct dma_buffer *buffer)
+{
+    return buffer->state == DMA_BUFFER_OPENING || buffer->state == DMA_BUFFER_LIVE;
+}
+
 /* How many buffers of the device the owner of `buffer` has, or 0 when one before it in the list has the same
  * owner: then they were counted. */
 static size_t count_of_owner(const struct dma_buffers *buffers, const struct dma_buffer *buffer)
@@ -107,7 +112,7 @@ static size_t count_of_owner(const struct dma_buffers *buffers, const struct dma
     size_t count = 0;
 
     for (const struct dma_buffer *other = buffers->first; other; other = other->next) {
-        if (!other->handle || other->device != buffer->device || other->account != buffer->account)
+        if (!is_in_use(other) || other->device != buffer->device || other->account != buffer->account)
             continue;
         if (count == 0 && other != buffer)
             return 0;
@@ -125,7 +130,7 @@ size_t dma_buffers_of_device(
     for (const struct dma_buffer *buffer = buffers ? buffers->first : NULL; buffer; buffer = buffer->next) {
         size_t theirs;
 
-        if (!buffer->handle || buffer->device != device)
+        if (!is_in_use(buffer) || buffer->device != device)
             continue;
         count++;
         theirs = text ? count_of_owner(buffers, buffer) : 0;

@@ -74,7 +74,10 @@ struct dma_transfer {
     struct dma_transfer *next, **link;
 };
 
-/* Returns 0, or -ENODEV when the buffer is lost. */
+/* Returns 0, or -ENODEV when the buffer, which was found, is lost; the message says why. */
+int dma_buffer_check_live(const struct dma_buffer *buffer, struct error *error);
+
+/* Returns as above. */
 int dma_transfer_begin(struct dma_transfer *transfer, struct dma_buffer *buffer, struct error *error);
 void dma_transfer_end(struct dma_transfer *transfer);
 
@@ -109,7 +112,8 @@ struct dma_buffer *dma_buffers_next(const struct dma_buffer *buffer);
 size_t dma_buffers_count(const struct daemon *daemon);
 uint64_t dma_buffers_bytes(const struct daemon *daemon);
 
-/* How many of the device's are live. Writes whose they are into the text: "2 of user:alice, 1 of token:ci".
+/* How many the device has, also those that are being allocated. Writes whose they are into the text, when it
+ * is not NULL: "2 of user:alice, 1 of token:ci".
  */
 size_t dma_buffers_of_device(
         const struct daemon *daemon, const struct device *device, char *text, size_t size);
