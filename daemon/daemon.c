@@ -14,6 +14,7 @@
 #include "api/event_text.h"
 #include "backends/bus_guard.h"
 #include "core/daemon.h"
+#include "core/dma_buffers.h"
 #include "core/events.h"
 #include "core/interrupts.h"
 #include "core/streams.h"
@@ -71,7 +72,10 @@ static void note_presence(struct run *run, struct device *device)
 
 static void presence_changed(struct device *device, void *context)
 {
-    note_presence(context, device);
+    struct run *run = context;
+
+    note_presence(run, device);
+    stores_device_changed(&run->stores, device);
     if (!device->handle) {
         log_warning("%s is absent: %s", device_name(device), device->absent.message);
         return;
@@ -222,6 +226,9 @@ static int open_devices(struct run *run, const struct config *config, struct err
     r = interrupts_new(&run->daemon, &run->daemon.interrupts, error);
     if (r < 0)
         return r;
+    r = dma_buffers_new(&run->daemon, &run->daemon.dma_buffers);
+    if (r < 0)
+        return error_set(error, r, "buffers for DMA: %s", strerror(-r));
     for_each_device(run, open_device);
     if (hotplug_new(&run->daemon, &run->hotplug) < 0)
         log_warning("no reports of devices that come and go: they are noticed when they are asked for");
@@ -377,6 +384,7 @@ static void take_down(struct run *run)
     streams_free(run->daemon.streams);
     event_texts_free(run->daemon.event_texts);
     hotplug_free(run->hotplug);
+    dma_buffers_free(run->daemon.dma_buffers);
     stores_close(&run->stores);
     interrupts_free(run->daemon.interrupts);
     dispatch_free(run->daemon.dispatch);

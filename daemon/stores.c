@@ -9,6 +9,7 @@
 
 #include "core/access.h"
 #include "core/admission.h"
+#include "core/dma_buffers.h"
 #include "core/tokens.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -39,6 +40,7 @@ static void handle_ended(const struct reservation *reservation, void *context)
     struct stores *stores = context;
 
     admission_recheck(stores->daemon);
+    dma_buffers_reservation_ended(stores->daemon, reservation);
     if (reservation->granted)
         safe_state_run(stores->safe_state, reservation);
     if (reservation->end != RESERVATION_RELEASED)
@@ -77,6 +79,7 @@ static void handle_safe_write(
         log_error("safe state of reservation %s: %s (the audit has how each write went)", reservation,
                 operation->error.message);
     audit_write(stores->daemon->audit, &record);
+    dma_buffers_safe_write_made(stores->daemon, reservation, operation->region->device, operation->result);
 }
 
 static void handle_changed(void *context)
@@ -84,6 +87,14 @@ static void handle_changed(void *context)
     struct stores *stores = context;
 
     state_reservations_changed(stores->reservations);
+    safe_registers_update(stores->safe_registers);
+}
+
+static void handle_not_set(struct device *device, const struct error *error, void *context)
+{
+    (void)context;
+    log_error("%s: safe-state writes of its reservations are not made if devregd is killed: %s",
+            device_name(device), error->message);
 }
 
 static int open_state(struct stores *stores, const struct options *options, const struct config *config,
@@ -157,6 +168,8 @@ static int open_reservations(struct stores *stores, struct error *error)
             daemon->dispatch, &daemon->accounts, handle_safe_write, stores, &stores->safe_state);
 
     if (r >= 0)
+        r = safe_registers_new(daemon, handle_not_set, stores, &stores->safe_registers);
+    if (r >= 0)
         r = reservations_new(daemon->event, &daemon->accounts, &limits, &callbacks, &daemon->reservations);
     if (r >= 0)
         r = state_reservations_new(daemon->event, stores->state, daemon->reservations, daemon->inventory,
@@ -190,6 +203,11 @@ int stores_open(struct stores *stores, struct daemon *daemon, const struct optio
     return open_reservations(stores, error);
 }
 
+void stores_device_changed(struct stores *stores, struct device *device)
+{
+    safe_registers_renew(stores->safe_registers, device);
+}
+
 void stores_quiesce(struct stores *stores)
 {
     reservations_wake(stores->daemon->reservations);
@@ -217,6 +235,7 @@ void stores_close(struct stores *stores)
         return;
     stores_save(stores);
     reservations_free(take_ptr(daemon->reservations));
+    safe_registers_free(take_ptr(stores->safe_registers));
     safe_state_free(take_ptr(stores->safe_state));
     tokens_free(take_ptr(daemon->tokens));
     audit_reader_free(take_ptr(daemon->audit_reader), READER_END_MS);

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "core/daemon.h"
+#include "core/safe_registers.h"
 #include "core/safe_state.h"
 #include "options.h"
 #include "state.h"
@@ -18,12 +19,16 @@ struct stores {
     struct state_tokens tokens;
     struct state_reservations *reservations;
     struct safe_state *safe_state;
+    struct safe_registers *safe_registers;
 };
 
 /* Opens all of it and puts it into the daemon, whose devices are there. socket is the first Unix socket's
  * path, or NULL. What was opened before a failure is for stores_close(). */
 int stores_open(struct stores *stores, struct daemon *daemon, const struct options *options,
         const struct config *config, const char *socket, struct error *error);
+
+/* To be called when a device or a part of it came or went. */
+void stores_device_changed(struct stores *stores, struct device *device);
 
 /* Answers what waits for something to happen: the daemon stops. */
 void stores_quiesce(struct stores *stores);
