@@ -34,6 +34,10 @@ static const struct {
         {LIMIT(tokens), 1, 65536},
         {LIMIT(streams), 1, 65536},
         {LIMIT(streams_per_principal), 1, 65536},
+        {LIMIT(buffers), 1, 65536},
+        {LIMIT(buffers_per_principal), 1, 65536},
+        {LIMIT(buffer_bytes), 4096, UINT64_C(1) << 50},
+        {LIMIT(buffer_bytes_per_principal), 4096, UINT64_C(1) << 50},
 };
 
 static void take_limit(struct config_reader *reader, const json_t *value, void *field)
@@ -75,6 +79,10 @@ static const struct config_key limit_keys[] = {
         {"tokens", take_limit, LIMIT(tokens), 0},
         {"streams", take_limit, LIMIT(streams), 0},
         {"streams_per_principal", take_limit, LIMIT(streams_per_principal), 0},
+        {"buffers", take_limit, LIMIT(buffers), 0},
+        {"buffers_per_principal", take_limit, LIMIT(buffers_per_principal), 0},
+        {"buffer_bytes", take_limit, LIMIT(buffer_bytes), 0},
+        {"buffer_bytes_per_principal", take_limit, LIMIT(buffer_bytes_per_principal), 0},
 };
 
 void config_take_limits(struct config_reader *reader, const json_t *value, void *field)

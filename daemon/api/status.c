@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "core/dma_buffers.h"
 #include "util/clock.h"
 #include "util/json_writer.h"
 
@@ -35,11 +36,17 @@ static void write_limits(struct json_writer *writer, const struct limits *limits
     json_put_count(writer, "tokens", limits->tokens);
     json_put_count(writer, "streams", limits->streams);
     json_put_count(writer, "streams_per_principal", limits->streams_per_principal);
+    json_put_count(writer, "buffers", limits->buffers);
+    json_put_count(writer, "buffers_per_principal", limits->buffers_per_principal);
+    json_put_count(writer, "buffer_bytes", limits->buffer_bytes);
+    json_put_count(writer, "buffer_bytes_per_principal", limits->buffer_bytes_per_principal);
     json_end_object(writer);
 }
 
-static void write_counters(struct json_writer *writer, const struct counters *counters)
+static void write_counters(struct json_writer *writer, const struct daemon *daemon)
 {
+    const struct counters *counters = &daemon->counters;
+
     json_begin_object(writer, "counters");
     json_put_count(writer, "connections", counters->connections);
     json_put_count(writer, "requests", counters->requests);
@@ -52,6 +59,8 @@ static void write_counters(struct json_writer *writer, const struct counters *co
     json_put_count(writer, "over_limit", counters->over_limit);
     json_put_count(writer, "connections_refused", counters->connections_refused);
     json_put_count(writer, "timed_out", counters->timed_out);
+    json_put_count(writer, "buffers", dma_buffers_count(daemon));
+    json_put_count(writer, "buffer_bytes", dma_buffers_bytes(daemon));
     json_end_object(writer);
 }
 
@@ -101,7 +110,7 @@ void status_get(struct call *call)
         json_put_string(&writer, NULL, daemon->listening[i]);
     json_end_array(&writer);
     write_limits(&writer, &daemon->limits);
-    write_counters(&writer, &daemon->counters);
+    write_counters(&writer, daemon);
     write_backends(&writer);
     write_warnings(&writer, daemon);
     json_end_object(&writer);

@@ -7,7 +7,7 @@
 #include "backends/buffer_memory.h"
 #include "core/dma_buffers.h"
 
-static int check_live(const struct dma_buffer *buffer, struct error *error)
+int dma_buffer_check_live(const struct dma_buffer *buffer, struct error *error)
 {
     if (buffer->state == DMA_BUFFER_LIVE)
         return 0;
@@ -17,7 +17,7 @@ static int check_live(const struct dma_buffer *buffer, struct error *error)
 
 int dma_transfer_begin(struct dma_transfer *transfer, struct dma_buffer *buffer, struct error *error)
 {
-    int r = check_live(buffer, error);
+    int r = dma_buffer_check_live(buffer, error);
 
     if (r < 0)
         return r;
@@ -88,7 +88,7 @@ static void done(struct work *work)
 int dma_sync_start(
         struct daemon *daemon, struct dma_buffer *buffer, struct dma_sync *sync, struct error *error)
 {
-    int r = check_live(buffer, error);
+    int r = dma_buffer_check_live(buffer, error);
 
     if (r < 0)
         return r;
