@@ -28,6 +28,7 @@ struct call_argument {
 /* Embedded in what a handler keeps while its call waits. */
 struct call_wait {
     void (*cancel)(struct call_wait *wait); /* the call is over; it frees itself */
+    const char *location; /* where what was made is found, for the answer; NULL: nothing was made */
 };
 
 /* More of an administrative act, for the audit. */

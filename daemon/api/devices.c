@@ -4,6 +4,7 @@
 
 #include "api/devices.h"
 #include "api/handlers.h"
+#include "core/dma_buffers.h"
 #include "util/json_writer.h"
 
 /* A device is shown when one of its regions is. */
@@ -37,9 +38,29 @@ static void write_candidates(struct json_writer *writer, const struct device *de
     json_end_array(writer);
 }
 
+static void write_dma(struct json_writer *writer, const struct call *call, struct device *device)
+{
+    struct dma_state state;
+
+    if (!dma_buffers_look(device, &state)) {
+        json_put_string(writer, "dma", NULL);
+        return;
+    }
+    json_begin_object(writer, "dma");
+    json_put_bool(writer, "translated", state.translated);
+    json_put_count(writer, "size_max", state.size_max);
+    json_put_count(writer, "total_max", state.total_max);
+    json_put_count(writer, "total", state.total);
+    json_put_count(writer, "retained", state.retained);
+    json_put_count(writer, "reserved", state.reserved);
+    json_put_count(writer, "reserved_free", state.reserved_free);
+    json_put_count(writer, "buffers", dma_buffers_of_device(call->daemon, device, NULL, 0));
+    json_end_object(writer);
+}
+
 /* What asking each backend costs is for one device, not for a list of them. */
 static void write_device(struct json_writer *writer, const char *key, const struct call *call,
-        const struct device *device, bool with_candidates)
+        struct device *device, bool with_candidates)
 {
     const struct backend *backend = device->backend;
     const struct backend_device *handle = device->handle;
@@ -68,11 +89,12 @@ static void write_device(struct json_writer *writer, const char *key, const stru
             json_put_string(writer, NULL, region_name(&device->regions[i]));
     }
     json_end_array(writer);
+    write_dma(writer, call, device);
     json_end_object(writer);
 }
 
 void devices_write(
-        struct json_writer *writer, const char *key, const struct call *call, const struct device *device)
+        struct json_writer *writer, const char *key, const struct call *call, struct device *device)
 {
     write_device(writer, key, call, device, true);
 }

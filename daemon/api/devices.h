@@ -9,4 +9,4 @@
 struct device *devices_find(const struct call *call, struct error *error);
 
 void devices_write(
-        struct json_writer *writer, const char *key, const struct call *call, const struct device *device);
+        struct json_writer *writer, const char *key, const struct call *call, struct device *device);

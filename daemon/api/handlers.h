@@ -12,6 +12,14 @@ void status_get_health(struct call *call);
 void devices_list(struct call *call);
 void devices_get(struct call *call);
 
+/* dma_buffers.c */
+void dma_buffers_list(struct call *call);
+void dma_buffers_post(struct call *call);
+void dma_buffers_get(struct call *call);
+void dma_buffers_put(struct call *call);
+void dma_buffers_delete(struct call *call);
+void dma_buffers_get_segments(struct call *call);
+
 /* events.c */
 void events_get_stream(struct call *call);
 

@@ -24,6 +24,7 @@ static const struct problem {
         {-ESTALE, 410, "ended", "It has ended"},
         {-EBADMSG, 411, "length-required", "Length required"},
         {-EMSGSIZE, 413, "too-large", "Too large"},
+        {-E2BIG, 413, "too-large", "Too large"},
         {-EPROTOTYPE, 415, "media-type", "Unsupported media type"},
         {-ERANGE, 416, "outside-region", "Outside the region"},
         {-EHOSTUNREACH, 421, "misdirected", "Misdirected request"},

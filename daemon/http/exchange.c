@@ -119,6 +119,8 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
     char id[CALL_REQUEST_ID_SIZE];
 
     MHD_add_response_header(response, "Devreg-Request", call_request_id(call, id));
+    if (call->wait && call->wait->location)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, call->wait->location);
     if (call->status == 405)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, exchange->allow);
     if (call->status == 401)
