@@ -118,7 +118,8 @@ def test_status(client, place):
                                 "request_seconds": 30, "device_seconds": 30, "reservations": 1024,
                                 "reservations_per_principal": 64, "events": 65536,
                                 "interrupts_per_second": 20000, "tokens": 1024, "streams": 512,
-                                "streams_per_principal": 16}
+                                "streams_per_principal": 16, "buffers": 1024, "buffers_per_principal": 64,
+                                "buffer_bytes": 4096 * MIB, "buffer_bytes_per_principal": 1024 * MIB}
     backends = {backend["name"]: backend for backend in status["backends"]}
     assert backends["sim"]["usable"] is True
     assert {"pci", "devmem"} <= set(backends)

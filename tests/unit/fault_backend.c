@@ -18,6 +18,11 @@ struct fault_region {
     struct fault *fault;
 };
 
+struct fault_buffer {
+    struct backend_buffer base;
+    struct fault *fault;
+};
+
 static void enter(struct fault *fault)
 {
     int inside = atomic_fetch_add(&fault->inside, 1) + 1;
@@ -158,6 +163,98 @@ static int fault_write(
     return r;
 }
 
+static int dma_describe(struct backend_device *device, struct dma_state *ret_state, struct error *error)
+{
+    struct fault *fault = container_of(device, struct fault_handle, base)->fault;
+
+    (void)error;
+    enter(fault);
+    *ret_state = (struct dma_state){.size_max = 1 << 20,
+            .total_max = 1 << 24,
+            .total = atomic_load(&fault->buffers_opened) - atomic_load(&fault->buffers_closed)};
+    leave(fault);
+    return 0;
+}
+
+/* Pages, as everywhere. */
+static int buffer_open(struct backend_device *device, const struct buffer_wish *wish,
+        struct backend_buffer **ret_buffer, struct error *error)
+{
+    struct fault *fault = container_of(device, struct fault_handle, base)->fault;
+    struct fault_buffer *buffer;
+    int r;
+
+    enter(fault);
+    block(fault);
+    leave(fault);
+    r = atomic_load(&fault->buffer_result);
+    if (r < 0)
+        return error_set(error, r, "it was told to have no memory");
+    buffer = calloc(1, sizeof(*buffer));
+    assert_non_null(buffer);
+    buffer->fault = fault;
+    buffer->base.size = (wish->size * wish->count + 4095) / 4096 * 4096;
+    buffer->base.data = calloc(1, buffer->base.size);
+    assert_non_null(buffer->base.data);
+    buffer->base.bus_address = FAULT_BUS_ADDRESS;
+    buffer->base.segment_count = wish->count;
+    atomic_fetch_add(&fault->buffers_opened, 1);
+    *ret_buffer = &buffer->base;
+    return 0;
+}
+
+static void buffer_close(struct backend_buffer *base, bool let_go)
+{
+    struct fault_buffer *buffer = container_of(base, struct fault_buffer, base);
+    struct fault *fault = buffer->fault;
+
+    enter(fault);
+    atomic_fetch_add(&fault->buffers_closed, 1);
+    atomic_fetch_add(&fault->buffers_let_go, let_go);
+    atomic_store(&fault->writes_at_close, atomic_load(&fault->writes));
+    leave(fault);
+    free(buffer->base.data);
+    free(buffer);
+}
+
+static int buffer_segments(struct backend_buffer *base, uint64_t first, struct buffer_segment *segments,
+        size_t count, size_t *ret_count)
+{
+    *ret_count = 0;
+    for (; *ret_count < count && first < base->segment_count; first++)
+        segments[(*ret_count)++] = (struct buffer_segment){FAULT_BUS_ADDRESS + first, first, 1};
+    return 0;
+}
+
+static int buffer_sync(struct backend_buffer *base, uint64_t offset, uint64_t size, bool for_device)
+{
+    struct fault *fault = container_of(base, struct fault_buffer, base)->fault;
+
+    (void)for_device;
+    enter(fault);
+    assert_true(offset + size <= base->size);
+    atomic_fetch_add(&fault->syncs, 1);
+    leave(fault);
+    return atomic_load(&fault->sync_result);
+}
+
+static int safe_state_set(
+        struct backend_device *device, const struct safe_register *writes, size_t count, struct error *error)
+{
+    struct fault *fault = container_of(device, struct fault_handle, base)->fault;
+    int r = atomic_load(&fault->safe_result);
+
+    enter(fault);
+    atomic_fetch_add(&fault->safe_sets, 1);
+    assert_true(count <= FAULT_SAFE);
+    if (r == 0)
+        memcpy(fault->safe, writes, count * sizeof(*writes));
+    if (r == 0)
+        atomic_store(&fault->safe_count, (unsigned)count);
+    leave(fault);
+    return r < 0 ? error_set(error, r, "it was told to take no writes") : 0;
+}
+
 static const struct backend_form form = {.device_takes = UINT32_MAX, .region_takes = UINT32_MAX};
 
 #define OPERATIONS                                                                                          \
@@ -165,7 +262,14 @@ static const struct backend_form form = {.device_takes = UINT32_MAX, .region_tak
     .device_open = device_open, .device_close = device_close, .device_present = device_present,             \
     .region_open = region_open, .region_close = region_close, .read = fault_read, .write = fault_write
 
-const struct backend fault_backend = {.name = "fault", OPERATIONS};
+const struct backend fault_backend = {.name = "fault",
+        OPERATIONS,
+        .dma_describe = dma_describe,
+        .buffer_open = buffer_open,
+        .buffer_close = buffer_close,
+        .buffer_segments = buffer_segments,
+        .buffer_sync = buffer_sync,
+        .safe_state_set = safe_state_set};
 const struct backend fault_backend_revocable = {.name = "revocable", .revocable = true, OPERATIONS};
 const struct backend fault_backend_better = {.name = "better", OPERATIONS};
 
@@ -192,6 +296,9 @@ void fault_done(struct fault *fault)
     test_that(atomic_load(&fault->regions_opened) == atomic_load(&fault->regions_closed),
             "regions were opened %u times, closed %u", atomic_load(&fault->regions_opened),
             atomic_load(&fault->regions_closed));
+    test_that(atomic_load(&fault->buffers_opened) == atomic_load(&fault->buffers_closed),
+            "buffers were opened %u times, closed %u", atomic_load(&fault->buffers_opened),
+            atomic_load(&fault->buffers_closed));
     test_that(atomic_load(&fault->most_inside) <= 1, "%d calls were made to one device at once",
             atomic_load(&fault->most_inside));
     sem_destroy(&fault->entered);

@@ -13,6 +13,8 @@
 enum {
     FAULT_REGIONS = 2,
     FAULT_SIZE = 256, /* octets of each region */
+    FAULT_SAFE = 16,
+    FAULT_BUS_ADDRESS = 0x1000000, /* of every buffer */
 };
 
 struct fault {
@@ -29,15 +31,21 @@ struct fault {
     atomic_int region_result[FAULT_REGIONS];
     atomic_int read_result, write_result; /* of accesses from fault_offset on */
     uint64_t fault_offset;                /* changed only while nothing is under way */
+    atomic_int buffer_result, sync_result, safe_result;
     atomic_bool present;
-    atomic_bool blocking; /* each vector waits for a post of `gate` */
+    atomic_bool blocking; /* each vector, and opening of a buffer, waits for a post of `gate` */
     sem_t entered, gate;
 
     /* What happened. */
     atomic_uint opened, closed, regions_opened, regions_closed, reads, writes, presence_asked;
+    atomic_uint buffers_opened, buffers_closed, buffers_let_go, syncs;
+    atomic_uint writes_at_close;           /* `writes` when the last buffer was closed */
+    struct safe_register safe[FAULT_SAFE]; /* what was set last; looked at only while nothing is under way */
+    atomic_uint safe_count, safe_sets;
     atomic_int inside, most_inside; /* calls at one time */
 };
 
+/* The first has buffers, and takes safe-state writes; it blocks in opening buffers, too. */
 extern const struct backend fault_backend;
 extern const struct backend fault_backend_revocable; /* as one whose mappings the kernel takes back */
 extern const struct backend fault_backend_better;

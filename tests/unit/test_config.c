@@ -232,7 +232,9 @@ static void test_everything(void **state)
             "  \"head_bytes\": \"4k\", \"data_principal_bytes\": \"1536k\","
             "  \"request_seconds\": 5, \"reservations\": 9, \"reservations_per_principal\": 10, \"events\": "
             "16, \"interrupts_per_second\": 13, \"tokens\": "
-            "11, \"streams\": 12, \"streams_per_principal\": 17},"
+            "11, \"streams\": 12, \"streams_per_principal\": 17, \"buffers\": 18, "
+            "\"buffers_per_principal\": 19,"
+            "  \"buffer_bytes\": \"2M\", \"buffer_bytes_per_principal\": \"4k\"},"
             "  \"state\": \"/s\","
             " \"tls\": {\"certificate\": \"/t.crt\", \"key\": \"/t.key\", \"client_ca\": \"/ca.crt\"},"
             " \"hosts\": [\"rig1\"], \"origins\": [\"https://bench:8080\"],"
@@ -275,7 +277,11 @@ static void test_everything(void **state)
                     .interrupts_per_second = 13,
                     .tokens = 11,
                     .streams = 12,
-                    .streams_per_principal = 17}),
+                    .streams_per_principal = 17,
+                    .buffers = 18,
+                    .buffers_per_principal = 19,
+                    .buffer_bytes = 2 << 20,
+                    .buffer_bytes_per_principal = 4096}),
             sizeof(struct limits));
     assert_string_equal(fixture->config->tls.certificate, "/t.crt");
     assert_string_equal(fixture->config->tls.key, "/t.key");

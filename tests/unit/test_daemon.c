@@ -55,6 +55,10 @@ static void test_default_limits(void **state)
                 limits_default.reservations_per_principal < limits_default.reservations);
     assert_true(limits_default.streams_per_principal > 0 &&
                 limits_default.streams_per_principal < limits_default.streams);
+    assert_true(limits_default.buffers_per_principal > 0 &&
+                limits_default.buffers_per_principal < limits_default.buffers);
+    assert_true(limits_default.buffer_bytes_per_principal >= 1 << 20 &&
+                limits_default.buffer_bytes_per_principal < limits_default.buffer_bytes);
     assert_true(limits_default.queue < limits_default.connections); /* one device must not block them all */
 }
 

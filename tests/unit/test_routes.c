@@ -51,7 +51,7 @@ static void test_permissions(void **state)
         const struct route *route = &routes[i];
         bool reads = strcmp(route->method, "GET") == 0;
         bool changes = route->permission == PERMISSION_WRITE || route->permission == PERMISSION_RESERVE ||
-                       route->permission == PERMISSION_ADMIN;
+                       route->permission == PERMISSION_ADMIN || route->permission == PERMISSION_DMA;
 
         test_that(reads || changes, "%s %s does not need the right to change something", route->method,
                 route->path);
@@ -82,7 +82,9 @@ static void test_all_there(void **state)
             "POST /v1/interrupts/{source}/mask", "POST /v1/interrupts/{source}/unmask", "GET /v1/events",
             "GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/{token}", "GET /v1/audit",
             "GET /v1/reservations", "POST /v1/reservations", "GET /v1/reservations/{id}",
-            "PUT /v1/reservations/{id}", "DELETE /v1/reservations/{id}"};
+            "PUT /v1/reservations/{id}", "DELETE /v1/reservations/{id}", "GET /v1/buffers",
+            "POST /v1/buffers", "GET /v1/buffers/{id}", "PUT /v1/buffers/{id}", "DELETE /v1/buffers/{id}",
+            "GET /v1/buffers/{id}/segments"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
