@@ -10,6 +10,7 @@
 
 #include "api/event_text.h"
 #include "backends/bus_guard.h"
+#include "core/dma_buffers.h"
 #include "core/events.h"
 #include "core/interrupts.h"
 #include "core/streams.h"
@@ -75,6 +76,7 @@ void api_open(struct api_fixture *fixture, bool with_ram_file)
     assert_int_equal(streams_new(&fixture->daemon, &fixture->daemon.streams), 0);
     test_that(
             interrupts_new(&fixture->daemon, &fixture->daemon.interrupts, &error) == 0, "%s", error.message);
+    assert_int_equal(dma_buffers_new(&fixture->daemon, &fixture->daemon.dma_buffers), 0);
     /* As at the start of the daemon: what is not there then is absent. */
     for (size_t i = 0; i < API_DEVICES; i++)
         dispatch_settle(fixture->daemon.dispatch, &fixture->daemon.inventory->devices[i]);
@@ -96,6 +98,7 @@ void api_close(struct api_fixture *fixture)
     test_that(fixture->daemon.data_bytes_in_use == 0, "%llu octets of the budget were not given back",
             (unsigned long long)fixture->daemon.data_bytes_in_use);
     assert_int_equal(streams_count(fixture->daemon.streams), 0);
+    dma_buffers_free(fixture->daemon.dma_buffers);
     streams_free(fixture->daemon.streams);
     event_texts_free(fixture->daemon.event_texts);
     interrupts_free(fixture->daemon.interrupts);

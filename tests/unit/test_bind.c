@@ -364,6 +364,37 @@ static void test_reserved_by_another(void **state)
     expect_record("by force: ok: it is reserved by user:bob");
 }
 
+static void allocate(const char *size)
+{
+    char body[64];
+
+    snprintf(body, sizeof(body), "{\"device\": \"edu\", \"size\": %s}", size);
+    api_expect(&fixture.api, "POST", "/v1/buffers", "", "", body, 201, "user:");
+    expect_record("buffer.allocate|coherent on edu");
+}
+
+static void test_buffers(void **state)
+{
+    struct principal *asker = fixture.api.principal;
+
+    (void)state;
+    allocate("4096");
+    fixture.api.principal = fixture.principals[BOB];
+    allocate("65536");
+    allocate("65536");
+    fixture.api.principal = asker;
+    expect(BIND, "edu", "{}", 409, "it has 3 DMA buffers: 1 of user:root, 2 of user:bob");
+    expect_record("device.bind|refused|3 DMA buffers");
+    assert_string_equal(machine_log(), "");
+    expect(BIND, "edu", "{\"force\": true}", 200, "\"despite\":\"it has 3 DMA buffers");
+    expect_record("buffer.end|user:root|is being bound to a driver");
+    expect_record("buffer.end|user:bob|is being bound to a driver");
+    expect_record("buffer.end|user:bob|is being bound to a driver");
+    expect_record("by force: ok: it has 3 DMA buffers");
+    api_expect(&fixture.api, "GET", "/v1/buffers", "", "", NULL, 200, "\"state\":\"lost\"");
+    expect(UNBIND, "edu", "{}", 200, "\"driver\":null"); /* what is lost is in nobody's way */
+}
+
 static void test_reserved_by_oneself(void **state)
 {
     (void)state;
@@ -485,6 +516,7 @@ int main(void)
             TEST(test_needed),
             TEST(test_part_of_a_device_is_not_enough),
             TEST(test_reserved_by_another),
+            TEST(test_buffers),
             TEST(test_reserved_by_oneself),
             TEST(test_reserved_meanwhile),
             TEST(test_token_that_is_revoked_meanwhile),
