@@ -87,13 +87,13 @@ const struct route routes[] = {
                 "...})"},
         {"GET", "/v1/buffers/{id}", 3, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list", "", dma_buffers_get,
                 "One buffer"},
+        {"GET", "/v1/buffers/{id}/segments", 4, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list",
+                "first count", dma_buffers_get_segments,
+                "What of a buffer is one piece for the device, and the objects of a pool"},
         {"PUT", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.renew", "",
                 dma_buffers_put, "Gives a buffer its time once more, with {\"seconds\"} another one"},
         {"DELETE", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.free", "",
                 dma_buffers_delete, "Frees a buffer, which its device must not use any more"},
-        {"GET", "/v1/buffers/{id}/segments", 4, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list",
-                "first count", dma_buffers_get_segments,
-                "What of a buffer is one piece for the device, and the objects of a pool"},
 };
 
 const size_t route_count = ELEMENTS(routes);

@@ -64,18 +64,19 @@ def test_every_route_of_the_listing_answers(client):
         ("POST", "/v1/devices/ram/bind"): {"body": {}},
         ("POST", "/v1/devices/ram/unbind"): {"body": {"force": True}},
         ("POST", "/v1/reservations"): {"body": {"region": "ram", "offset": "0x0", "length": "0x4"}},
+        ("POST", "/v1/buffers"): {"body": {"device": "edu", "size": 4096}},
         ("GET", "/v1/access/explain"): {"query": "?principal=anonymous&region=ram"},
         ("POST", "/v1/interrupts/odd/mask"): {"body": {}},
         ("POST", "/v1/interrupts/odd/unmask"): {"body": {}},
         ("GET", "/v1/events"): {"query": "?since=0&count=1"},
     }
     listed = routes(client)
-    assert len(listed) == 30
+    assert len(listed) == 36
     taken = None
     for route in listed:
         path = concrete(route["path"]).replace("{id}", str(taken))
         request = requests.get((route["method"], path), {})
-        if (route["method"], route["path"]) == ("PUT", "/v1/reservations/{id}"):
+        if route["method"] == "PUT" and route["path"] in ("/v1/reservations/{id}", "/v1/buffers/{id}"):
             request = {"body": {}}
         answer = client.ask(route["method"], path + request.pop("query", ""), **request)
         if path == "/v1/audit" and answer.status == 503:
@@ -87,8 +88,8 @@ def test_every_route_of_the_listing_answers(client):
             taken = answer.json.get("id", taken)
         else:
             answer.ok()
-        assert route["summary"] and route["permission"] in ("none", "list", "read", "write", "interrupt", "reserve",
-                                                            "admin")
+        assert route["summary"] and route["permission"] in ("none", "list", "read", "write", "interrupt", "dma",
+                                                            "reserve", "admin")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND",
