@@ -39,8 +39,8 @@ static void handle_ended(const struct reservation *reservation, void *context)
 {
     struct stores *stores = context;
 
-    admission_recheck(stores->daemon);
     dma_buffers_reservation_ended(stores->daemon, reservation);
+    admission_recheck(stores->daemon);
     if (reservation->granted)
         safe_state_run(stores->safe_state, reservation);
     if (reservation->end != RESERVATION_RELEASED)

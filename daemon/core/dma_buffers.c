@@ -252,6 +252,12 @@ static void close_memory(struct dma_buffer *buffer, bool let_go)
         opened->backend->buffer_close(opened, let_go);
 }
 
+/* Whether somebody said so, or the writes that stop the device were made, before its turn came. */
+static bool may_let_go(const struct dma_buffer *buffer)
+{
+    return buffer->state == DMA_BUFFER_CLOSING && buffer->let_go && buffer->safe_writes_left == 0;
+}
+
 static void run_close(struct work *work)
 {
     struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
@@ -353,7 +359,7 @@ static void handle_closing(struct device_buffers *devices, struct device *device
     struct dma_buffer *buffer;
 
     while ((buffer = find_open(buffers, device))) {
-        close_memory(buffer, false);
+        close_memory(buffer, may_let_go(buffer));
         if (buffer->state == DMA_BUFFER_LIVE)
             lose(buffer, reason);
         else
@@ -390,19 +396,22 @@ static bool is_token_over(const struct dma_buffer *buffer, uint64_t now_us)
 {
     const struct principal *token = buffer->token;
 
-    if (!token || !token->expires)
+    if (!token->expires)
         return false;
     return now_us >= buffer->token_until_us || date_now_us() / 1000000 >= token->expires;
 }
 
-/* NULL: it goes on. */
+/* NULL: it goes on. A reservation ends with its holder's token, and its buffers after its safe-state writes.
+ */
 static const char *why_over(const struct dma_buffer *buffer, uint64_t now_us)
 {
+    const struct principal *token = buffer->reservation[0] ? NULL : buffer->token;
+
     if (buffer->state == DMA_BUFFER_CLOSING)
         return NULL;
-    if (buffer->token && buffer->token->scope == 0)
+    if (token && token->scope == 0)
         return "its owner's token was revoked";
-    if (is_token_over(buffer, now_us))
+    if (token && is_token_over(buffer, now_us))
         return "its owner's token expired";
     return buffer->until_us && buffer->until_us <= now_us ? "its time was over" : NULL;
 }
@@ -773,7 +782,7 @@ void dma_buffers_free(struct dma_buffers *buffers)
         if (buffer->state == DMA_BUFFER_LIVE)
             record_end(buffer, "devregd stopped");
         end_transfers(buffer);
-        close_memory(buffer, false);
+        close_memory(buffer, may_let_go(buffer));
         forget(buffer);
     }
     sd_event_source_disable_unref(buffers->timer);

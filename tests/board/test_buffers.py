@@ -347,15 +347,19 @@ def test_what_the_device_may_still_write_to_is_retained(people):
     assert (root.dma()["retained"], root.dma()["total"], root.dma()["buffers"]) == (0, 0, 0)
 
 
-def test_safe_writes_come_before_and_let_go(people):
+@pytest.mark.parametrize("how", ["released", "revoked"])
+def test_safe_writes_come_before_and_let_go(people, how):
     """The device still runs when its buffer ends: that safe writes were made counts as the word that it does not use it."""
     person = people()
     alice, root = person("alice"), person()
+    alice.take(region="ram", safe_state=[{"offset": "0x4", "value": "0x1"}])
     held = alice.take(safe_state=[{"offset": "0x4", "value": "0x1"}])
-    buffer = alice.wish(reservation=held).json
-    alice.start_dma(buffer)
-    alice.ask("DELETE", f"/v1/reservations/{held}").ok()
-    board.wait_for(lambda: root.counters()[0] == 0, "it is closed")
+    alice.start_dma(alice.wish(reservation=held).json)
+    if how == "released":
+        alice.ask("DELETE", f"/v1/reservations/{held}").ok()
+    else:
+        root.ask("DELETE", "/v1/tokens/alice").ok()
+    board.wait_for(lambda: root.counters()[0] == 0, "they are closed")
     assert root.dma()["retained"] == 0 and root.dma()["total"] == 0
 
 
