@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How buffers begin: opened by work of their device, while whoever asked may go away, and what they belong
+ * to may end. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dma_buffers.h"
+#include "core/dma_life.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/date.h"
+#include "util/digest.h"
+
+static void note_opened(struct dma_buffer *buffer)
+{
+    const struct backend_buffer *opened = buffer->opened;
+
+    buffer->handle = buffer->opened;
+    buffer->mapped_size = opened->size;
+    buffer->bus_address = opened->bus_address;
+    buffer->segment_count = opened->segment_count;
+    buffer->needs_sync = opened->needs_sync;
+    buffer->translated = opened->translated;
+    buffer->reserved = opened->reserved;
+    buffer->allocated_us = date_now_us();
+    dma_buffer_return(buffer);
+    dma_buffer_claim(buffer, opened->size);
+}
+
+static void run_open(struct work *work)
+{
+    struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
+    const struct device *device = buffer->device;
+    struct backend_buffer *opened;
+    int r = device->backend->buffer_open(device->handle, &buffer->wish, &opened, &buffer->error);
+
+    if (r < 0) {
+        error_prefix(&buffer->error, "%s", device_name(device));
+        return;
+    }
+    opened->backend = device->backend;
+    buffer->opened = opened;
+    buffer->error.code = 0;
+}
+
+static void note_end(struct dma_buffer *buffer, enum work_end how)
+{
+    if (how == WORK_STOPPED)
+        error_set(&buffer->error, -EAGAIN, "devregd is stopping: nothing was allocated");
+    if (how == WORK_EXPIRED)
+        error_set(&buffer->error, -ETIMEDOUT,
+                "%s was busy for too long with requests before this one: nothing was allocated",
+                device_name(buffer->device));
+}
+
+/* Whether the device is gone is found by looking: -ENODEV may be about something that it lacks. */
+static void open_done(struct work *work)
+{
+    struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
+    struct dma_buffers *buffers = buffer->buffers;
+    struct device *device = buffer->device;
+    int code;
+
+    buffer->working = false;
+    note_end(buffer, work->end);
+    if (buffer->state == DMA_BUFFER_OPENING && buffer->opened) {
+        note_opened(buffer);
+        buffer->state = DMA_BUFFER_LIVE;
+        dma_buffer_renew(buffer, buffer->duration_us);
+        dma_waiter_tell(take_ptr(buffer->waiter), buffer, NULL);
+        return;
+    }
+    if (buffer->state == DMA_BUFFER_CLOSING && buffer->error.code == 0)
+        buffer->error = buffer->lost;
+    code = buffer->error.code;
+    dma_buffer_close(buffer);
+    if (code == -ENODEV)
+        dispatch_recheck(buffers->daemon->dispatch, device);
+}
+
+static int check_limits(const struct dma_buffers *buffers, const struct account *account, uint64_t bytes,
+        struct error *error)
+{
+    const struct limits *limits = &buffers->daemon->limits;
+
+    if (account->buffers >= limits->buffers_per_principal)
+        return error_set(error, -EDQUOT,
+                "%s has %" PRIu64 " buffers, which is its limit (buffers_per_principal): free one",
+                account->name, account->buffers);
+    if (bytes > limits->buffer_bytes_per_principal ||
+            account->buffer_bytes > limits->buffer_bytes_per_principal - bytes)
+        return error_set(error, -EDQUOT,
+                "%s has %" PRIu64 " octets of buffers, and with %" PRIu64 " more it would be over its limit "
+                "of %" PRIu64 " (buffer_bytes_per_principal): free some",
+                account->name, account->buffer_bytes, bytes, limits->buffer_bytes_per_principal);
+    if (buffers->count >= limits->buffers)
+        return error_set(error, -EAGAIN,
+                "there are %zu buffers, which is the limit of all together (buffers): try again later",
+                buffers->count);
+    if (bytes > limits->buffer_bytes || buffers->bytes > limits->buffer_bytes - bytes)
+        return error_set(error, -EAGAIN,
+                "all buffers together have %" PRIu64 " octets, and with %" PRIu64
+                " more they would be over their limit of %" PRIu64 " (buffer_bytes): try again later",
+                buffers->bytes, bytes, limits->buffer_bytes);
+    return 0;
+}
+
+/* As it is now: where it could be had otherwise is known by the devices' listing. */
+static int check_device(struct daemon *daemon, struct device *device, struct error *error)
+{
+    int r = dispatch_check_closed(device, error);
+
+    if (r < 0)
+        return r;
+    if (!device->handle || device->lost)
+        dispatch_settle(daemon->dispatch, device);
+    if (!device->handle)
+        return error_set(error, device->absent.code == -EBUSY ? -EBUSY : -ENODEV, "%s is absent: %s",
+                device_name(device), device->absent.message);
+    if (!device->backend->buffer_open)
+        return error_set(error, -EOPNOTSUPP,
+                "the backend %s, through which %s is reached, has no DMA: bind the device to the driver "
+                "devreg (devregctl bind %s)",
+                device->backend->name, device_name(device), device_name(device));
+    return 0;
+}
+
+static int make_id(char id[DMA_BUFFER_ID_SIZE])
+{
+    uint64_t number;
+    int r = digest_random(&number, sizeof(number));
+
+    if (r == 0)
+        snprintf(id, DMA_BUFFER_ID_SIZE, "b-%016" PRIx64, number);
+    return r;
+}
+
+static void fill(struct dma_buffer *buffer, struct principal *principal, const struct dma_buffer_wish *wish)
+{
+    uint64_t date = date_now_us() / 1000000;
+
+    buffer->device = wish->device;
+    buffer->wish = wish->memory;
+    buffer->duration_us = wish->duration_us;
+    snprintf(buffer->owner, sizeof(buffer->owner), "%s", principal->name);
+    snprintf(buffer->note, sizeof(buffer->note), "%s", wish->note ? wish->note : "");
+    snprintf(buffer->reservation, sizeof(buffer->reservation), "%s",
+            wish->reservation ? wish->reservation : "");
+    if (principal->kind != PRINCIPAL_TOKEN)
+        return;
+    buffer->token = principal_ref(principal);
+    buffer->token_until_us = clock_boottime_us();
+    if (principal->expires > date)
+        buffer->token_until_us += (principal->expires - date) * 1000000;
+}
+
+/* From now on it counts. */
+static void add(struct dma_buffers *buffers, struct dma_buffer *buffer, struct account *account)
+{
+    struct dma_buffer **link = &buffers->first;
+
+    while (*link)
+        link = &(*link)->next;
+    *link = buffer;
+    buffer->link = link;
+    buffer->buffers = buffers;
+    buffer->account = account;
+    account->buffers++;
+    buffers->count++;
+}
+
+static int make(struct dma_buffers *buffers, struct principal *principal, const struct dma_buffer_wish *wish,
+        uint64_t bytes, struct dma_buffer **ret_buffer, struct error *error)
+{
+    _cleanup_free_ struct dma_buffer *buffer = calloc(1, sizeof(*buffer));
+    struct account *account;
+    int r;
+
+    if (!buffer || make_id(buffer->id) < 0)
+        return error_set(error, -ENOMEM, "out of memory: try again");
+    account = accounts_get(&buffers->daemon->accounts, principal->name);
+    if (!account)
+        return error_set(error, -ENOMEM, "out of memory: try again");
+    r = check_limits(buffers, account, bytes, error);
+    if (r < 0) {
+        accounts_put(&buffers->daemon->accounts, account);
+        return r;
+    }
+    fill(buffer, principal, wish);
+    add(buffers, buffer, account);
+    dma_buffer_claim(buffer, bytes);
+    *ret_buffer = take_ptr(buffer);
+    return 0;
+}
+
+int dma_buffers_allocate(struct daemon *daemon, struct principal *principal,
+        const struct dma_buffer_wish *wish, struct dma_waiter *waiter, struct error *error)
+{
+    struct dma_buffer *buffer;
+    uint64_t bytes;
+    int r = dma_wish_check(&wish->memory, &bytes, error);
+
+    if (r == 0 && daemon->draining)
+        r = error_set(error, -EAGAIN, "devregd is stopping: nothing was allocated");
+    if (r == 0)
+        r = check_device(daemon, wish->device, error);
+    if (r == 0)
+        r = make(daemon->dma_buffers, principal, wish, bytes, &buffer, error);
+    if (r < 0)
+        return r;
+    buffer->work = (struct work){.run = run_open, .done = open_done, .apart = true};
+    buffer->working = true;
+    r = dispatch_submit(daemon->dispatch, wish->device, &buffer->work, 0, error);
+    if (r < 0) {
+        dma_buffer_forget(buffer);
+        return r;
+    }
+    buffer->waiter = waiter;
+    waiter->buffer = buffer;
+    dma_buffers_set_timer(daemon->dma_buffers);
+    return 0;
+}
