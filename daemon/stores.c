@@ -93,8 +93,8 @@ static void handle_changed(void *context)
 static void handle_not_set(struct device *device, const struct error *error, void *context)
 {
     (void)context;
-    log_error("%s: safe-state writes of its reservations are not made if devregd is killed: %s",
-            device_name(device), error->message);
+    (void)device;
+    log_error("%s", error->message);
 }
 
 static int open_state(struct stores *stores, const struct options *options, const struct config *config,

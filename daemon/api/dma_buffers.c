@@ -183,7 +183,7 @@ static int answer_segments(struct call *call, const struct dma_buffer *buffer, s
     _cleanup_free_ struct buffer_segment *segments = NULL;
     struct json_writer writer = json_writer(&call->reply);
     uint64_t first = 0, wanted = SEGMENTS_DEFAULT;
-    size_t count;
+    size_t count = 0;
     int r = parse_range(call, buffer, &first, &wanted, error);
 
     if (r < 0)

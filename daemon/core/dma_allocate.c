@@ -172,45 +172,52 @@ static void add(struct dma_buffers *buffers, struct dma_buffer *buffer, struct a
     buffers->count++;
 }
 
-static int make(struct dma_buffers *buffers, struct principal *principal, const struct dma_buffer_wish *wish,
-        uint64_t bytes, struct dma_buffer **ret_buffer, struct error *error)
+/* NULL with the error filled. */
+static struct dma_buffer *make(struct dma_buffers *buffers, struct principal *principal,
+        const struct dma_buffer_wish *wish, uint64_t bytes, struct error *error)
 {
     _cleanup_free_ struct dma_buffer *buffer = calloc(1, sizeof(*buffer));
-    struct account *account;
-    int r;
+    struct account *account = accounts_get(&buffers->daemon->accounts, principal->name);
 
-    if (!buffer || make_id(buffer->id) < 0)
-        return error_set(error, -ENOMEM, "out of memory: try again");
-    account = accounts_get(&buffers->daemon->accounts, principal->name);
-    if (!account)
-        return error_set(error, -ENOMEM, "out of memory: try again");
-    r = check_limits(buffers, account, bytes, error);
-    if (r < 0) {
-        accounts_put(&buffers->daemon->accounts, account);
-        return r;
+    if (!buffer || !account || make_id(buffer->id) < 0) {
+        error_set(error, -ENOMEM, "out of memory: try again");
+        goto fail;
     }
+    if (check_limits(buffers, account, bytes, error) < 0)
+        goto fail;
     fill(buffer, principal, wish);
     add(buffers, buffer, account);
     dma_buffer_claim(buffer, bytes);
-    *ret_buffer = take_ptr(buffer);
-    return 0;
+    return take_ptr(buffer);
+fail:
+    accounts_put(&buffers->daemon->accounts, account);
+    return NULL;
+}
+
+static int check(
+        struct daemon *daemon, const struct dma_buffer_wish *wish, uint64_t *ret_bytes, struct error *error)
+{
+    int r = dma_wish_check(&wish->memory, ret_bytes, error);
+
+    if (r < 0)
+        return r;
+    if (daemon->draining)
+        return error_set(error, -EAGAIN, "devregd is stopping: nothing was allocated");
+    return check_device(daemon, wish->device, error);
 }
 
 int dma_buffers_allocate(struct daemon *daemon, struct principal *principal,
         const struct dma_buffer_wish *wish, struct dma_waiter *waiter, struct error *error)
 {
     struct dma_buffer *buffer;
-    uint64_t bytes;
-    int r = dma_wish_check(&wish->memory, &bytes, error);
+    uint64_t bytes = 0;
+    int r = check(daemon, wish, &bytes, error);
 
-    if (r == 0 && daemon->draining)
-        r = error_set(error, -EAGAIN, "devregd is stopping: nothing was allocated");
-    if (r == 0)
-        r = check_device(daemon, wish->device, error);
-    if (r == 0)
-        r = make(daemon->dma_buffers, principal, wish, bytes, &buffer, error);
     if (r < 0)
         return r;
+    buffer = make(daemon->dma_buffers, principal, wish, bytes, error);
+    if (!buffer)
+        return error->code;
     buffer->work = (struct work){.run = run_open, .done = open_done, .apart = true};
     buffer->working = true;
     r = dispatch_submit(daemon->dispatch, wish->device, &buffer->work, 0, error);
