@@ -26,6 +26,7 @@ enum {
     REPORTS = 500, /* more are counted, but not written: nobody reads them, and each is looked for */
     NAME_LENGTH = 63,
     INDEX_LIMIT = 255,
+    CONFIG_MESSAGE_SIZE = 640, /* a mistake that names all keys of "limits" fits */
 };
 
 /* One line a problem, whatever is in a key or a value that it names. */
@@ -60,7 +61,7 @@ static struct json_position find_position(const struct config_reader *reader, bo
 void config_report(struct config_reader *reader, bool at_key, const char *format, ...)
 {
     struct json_position position;
-    char message[400];
+    char message[CONFIG_MESSAGE_SIZE];
     va_list arguments;
 
     if (reader->problems->count >= REPORTS) {
@@ -79,7 +80,7 @@ void config_report(struct config_reader *reader, bool at_key, const char *format
 void config_warn(struct config_reader *reader, const char *format, ...)
 {
     struct json_position position;
-    char message[400];
+    char message[CONFIG_MESSAGE_SIZE];
     va_list arguments;
 
     if (reader->problems->warning_count++ >= REPORTS)
