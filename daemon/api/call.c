@@ -75,11 +75,36 @@ int call_admit(struct call *call, struct error *error)
     return reservations_require(daemon->reservations, call->principal->name, call->reservation, error);
 }
 
+void call_begin(struct call *call)
+{
+    struct error error;
+
+    call->running = true;
+    if (arguments_check(call, &error) < 0)
+        call_fail(call, &error);
+    else
+        call->route->handler(call);
+    call->running = false;
+    assert(call->status || call->transfer->pieces);
+}
+
+void call_take(struct call *call, const void *data, size_t size)
+{
+    call->running = true;
+    call->transfer->pieces->take(call, data, size);
+    call->running = false;
+}
+
 void call_run(struct call *call)
 {
     struct error error;
 
     call->running = true;
+    if (call->route->body == BODY_STREAM) {
+        call->finish(call);
+        call->running = false;
+        return;
+    }
     /* What was allowed when the head came need not be when the body is there. */
     if (arguments_check(call, &error) < 0 || (call->body.size > 0 && call_admit(call, &error) < 0))
         call_fail(call, &error);
@@ -123,6 +148,13 @@ void call_answer_stream(struct call *call, struct stream *stream, const char *co
 {
     call->stream = stream;
     call_answer(call, 200, content_type);
+}
+
+void call_answer_pieces(
+        struct call *call, struct call_pieces *pieces, unsigned status, const char *content_type)
+{
+    call->transfer->pieces = pieces;
+    call_answer(call, status, content_type);
 }
 
 void call_answer_json(struct call *call)
@@ -193,6 +225,10 @@ void call_done(struct call *call)
     if (call->wait)
         call->wait->cancel(call->wait);
     stream_close(take_ptr(call->stream));
+    if (call->transfer && call->transfer->pieces) {
+        call->transfer->pieces->free(call);
+        call->transfer->pieces = NULL;
+    }
     daemon_return_data(call->daemon, call_account(call), call->claimed_bytes);
     call->claimed_bytes = 0;
     principal_unref(&call->daemon->accounts, take_ptr(call->principal));

@@ -153,6 +153,9 @@ void call_audit(const struct call *call, const struct error *error)
         record.old_value = call->act->before;
         record.new_value = call->act->after;
         record.forced = call->act->forced;
+        record.has_offset = call->act->octets > 0;
+        record.offset = call->act->offset;
+        record.count = call->act->octets;
     }
     if (call->started)
         describe_operation(&call->operation, &record, &texts);

@@ -17,6 +17,7 @@ enum body_kind {
     BODY_NONE,
     BODY_JSON,   /* application/json */
     BODY_OCTETS, /* application/octet-stream */
+    BODY_STREAM, /* likewise, but its handler comes first and takes it in pieces (struct call_pieces) */
 };
 
 struct route {

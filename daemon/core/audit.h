@@ -7,7 +7,7 @@
  *   DEVREG_REQUEST     the request's id, also in the answer's header Devreg-Request
  *   DEVREG_ACTION      what: "read", "write", "modify", "token.create", ...
  *   DEVREG_SUBJECT     of an administrative act: a token's name, a reservation's id
- *   DEVREG_REGION, DEVREG_OFFSET, DEVREG_WIDTH (bits), DEVREG_COUNT (accesses)
+ *   DEVREG_REGION, DEVREG_OFFSET, DEVREG_WIDTH (bits), DEVREG_COUNT (accesses; of a buffer: octets)
  *   DEVREG_FIXED       "1" when all were at that one offset, as to a FIFO
  *   DEVREG_MASK, DEVREG_OLD, DEVREG_NEW   values in hex, with commas; of more than eight the first seven,
  *                      "...", and the last

@@ -109,6 +109,9 @@ static void append_place(struct buffer *text, const struct audit_record *record)
         append_escaped(text, record->region, "\\");
         if (record->has_offset)
             buffer_append_format(text, ":0x%" PRIx64, record->offset);
+    } else if (record->has_offset) {
+        buffer_append_format(text, ", %" PRIu64 " octets from 0x%" PRIx64, record->count, record->offset);
+        return;
     }
     if (record->count > 1)
         buffer_append_format(text, ", %" PRIu64 " times", record->count);

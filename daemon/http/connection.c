@@ -20,6 +20,9 @@ enum {
     SPARE_SECONDS = 5,
 
     STRANGERS_OF_ONE = 64,
+
+    /* Bodies get more time the longer they are. */
+    SLOWEST_BODY_BYTES_PER_SECOND = 64 * 1024,
 };
 
 static uint64_t round_us(const struct daemon *daemon)
@@ -33,6 +36,12 @@ static uint64_t round_us(const struct daemon *daemon)
 uint64_t connection_head_deadline(const struct daemon *daemon)
 {
     return round_us(daemon) + (daemon->limits.idle_seconds + daemon->limits.request_seconds) * 1000000;
+}
+
+uint64_t connection_body_deadline(const struct daemon *daemon, uint64_t size)
+{
+    return round_us(daemon) + daemon->limits.request_seconds * 1000000 +
+           size * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
 }
 
 /* For a Unix socket's users, those that are nobody's do not count. */

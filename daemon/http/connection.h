@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 
+#include "api/call.h"
 #include "http/origin.h"
 #include "http/peer.h"
 #include "http/reaper.h"
@@ -42,6 +43,9 @@ struct connection {
     struct throttle_wait wait; /* before its refusal */
     char reservation[RESERVATION_ID_SIZE];
     char last_event[CONNECTION_EVENT_SIZE];
+    char range[BYTE_RANGE_SIZE];
+    struct call_transfer transfer;
+    size_t moved;          /* octets of a BODY_STREAM since its deadline was set */
     struct sender *sender; /* NULL: its answer is no stream */
 
     /* TLS alone. */
@@ -62,6 +66,9 @@ bool connections_have_room(const struct connections *connections, const struct s
 
 /* When the head of the first request must have come, and of the next one. */
 uint64_t connection_head_deadline(const struct daemon *daemon);
+
+/* When so many octets of a body, in either direction, must have moved from now on. */
+uint64_t connection_body_deadline(const struct daemon *daemon, uint64_t size);
 
 /* For one that was just accepted; local says that it is of a Unix socket. NULL out of memory. */
 struct connection *connection_new(struct connections *connections, struct MHD_Connection *http, bool local);

@@ -14,10 +14,8 @@
 
 #include "api/call.h"
 #include "http/gate.h"
+#include "http/pieces.h"
 #include "http/router.h"
-
-/* Bodies, in both directions, get more time the longer they are. */
-enum { SLOWEST_BODY_BYTES_PER_SECOND = 64 * 1024 };
 
 struct exchange {
     struct call call;
@@ -44,12 +42,6 @@ static uint64_t round_us(const struct daemon *daemon)
     return now;
 }
 
-static uint64_t body_deadline(const struct daemon *daemon, uint64_t size)
-{
-    return round_us(daemon) + daemon->limits.request_seconds * 1000000 +
-           size * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
-}
-
 struct exchange *exchange_new(
         struct exchange_context *context, struct connection *connection, const char *target)
 {
@@ -57,7 +49,7 @@ struct exchange *exchange_new(
     struct exchange *exchange;
 
     /* Small enough for malloc()'s own cache, which calloc() does not use. */
-    static_assert(sizeof(*exchange) < 976, "exchanges have grown");
+    static_assert(sizeof(*exchange) <= 976, "exchanges have grown");
     exchange = malloc(sizeof(*exchange) + length + 1);
     if (!exchange)
         return NULL;
@@ -66,6 +58,8 @@ struct exchange *exchange_new(
     exchange->connection = connection;
     exchange->call.daemon = context->daemon;
     exchange->call.peer = connection->peer.text;
+    connection->transfer = (struct call_transfer){0};
+    exchange->call.transfer = &connection->transfer;
     exchange->target_end = target + length;
     memcpy(exchange->target, target, length + 1);
     return exchange;
@@ -104,18 +98,20 @@ static void add_origin_headers(const struct exchange *exchange, struct MHD_Respo
     if (!exchange->origin)
         return;
     MHD_add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, exchange->origin);
-    MHD_add_response_header(response, "Access-Control-Expose-Headers", "Devreg-Request, Retry-After");
+    MHD_add_response_header(response, "Access-Control-Expose-Headers",
+            "Accept-Ranges, Content-Range, Devreg-Request, Retry-After");
     if (exchange->call.status != 204)
         return;
     MHD_add_response_header(response, "Access-Control-Allow-Methods", exchange->allow);
     MHD_add_response_header(response, "Access-Control-Allow-Headers",
-            "authorization, content-type, devreg-reservation, last-event-id");
+            "authorization, content-range, content-type, devreg-reservation, last-event-id, range");
     MHD_add_response_header(response, "Access-Control-Max-Age", "600");
 }
 
 static void add_headers(const struct exchange *exchange, struct MHD_Response *response)
 {
     const struct call *call = &exchange->call;
+    const struct call_transfer *transfer = call->transfer;
     char id[CALL_REQUEST_ID_SIZE];
 
     MHD_add_response_header(response, "Devreg-Request", call_request_id(call, id));
@@ -127,6 +123,10 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
         MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"devreg\"");
     if (call->status == 429 || call->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (transfer->content_range[0])
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, transfer->content_range);
+    if (transfer->content_range[0] || (transfer->pieces && transfer->pieces->give))
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
     if (exchange->close || call->daemon->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     add_origin_headers(exchange, response);
@@ -142,7 +142,7 @@ static struct MHD_Response *make_answer(struct exchange *exchange)
     response = MHD_create_response_from_buffer_with_free_callback(size, data, free);
     if (!response)
         free(data);
-    exchange->connection->entry.deadline_us = body_deadline(call->daemon, size);
+    exchange->connection->entry.deadline_us = connection_body_deadline(call->daemon, size);
     return response;
 }
 
@@ -164,15 +164,26 @@ static struct MHD_Response *make_stream(struct exchange *exchange)
     response = connection->sender ? sender_response(connection->sender) : NULL;
     if (response)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    exchange->connection->entry.deadline_us = body_deadline(exchange->call.daemon, 0);
+    exchange->connection->entry.deadline_us = connection_body_deadline(exchange->call.daemon, 0);
     uncount(exchange);
     return response;
+}
+
+static struct MHD_Response *make_response(struct exchange *exchange)
+{
+    struct call *call = &exchange->call;
+
+    if (call->stream)
+        return make_stream(exchange);
+    if (call->transfer->pieces && call->transfer->pieces->give)
+        return pieces_response(call, &exchange->connection->entry);
+    return make_answer(exchange);
 }
 
 static enum MHD_Result send_answer(struct exchange *exchange)
 {
     struct call *call = &exchange->call;
-    struct MHD_Response *response = call->stream ? make_stream(exchange) : make_answer(exchange);
+    struct MHD_Response *response = make_response(exchange);
     enum MHD_Result result = MHD_NO;
 
     if (!response)
@@ -289,8 +300,9 @@ static bool is_media_type(const char *content_type, const char *wanted)
 
 static int check_body(const struct call *call, const struct gate_result *gate, struct error *error)
 {
-    static const char *const types[] = {
-            [BODY_JSON] = "application/json", [BODY_OCTETS] = "application/octet-stream"};
+    static const char *const types[] = {[BODY_JSON] = "application/json",
+            [BODY_OCTETS] = "application/octet-stream",
+            [BODY_STREAM] = "application/octet-stream"};
     enum body_kind kind = call->route->body;
 
     if (kind == BODY_NONE)
@@ -298,7 +310,7 @@ static int check_body(const struct call *call, const struct gate_result *gate, s
     if (!is_media_type(gate->content_type, types[kind]))
         return error_set(error, -EPROTOTYPE, "this request takes %s: send the header Content-Type: %s",
                 types[kind], types[kind]);
-    if (gate->content_length > body_limit(call))
+    if (kind != BODY_STREAM && gate->content_length > body_limit(call))
         return error_set(error, -EMSGSIZE, "the body is larger than %" PRIu64 " octets: send less at once",
                 body_limit(call));
     return 0;
@@ -335,6 +347,28 @@ static void take_last_event(struct exchange *exchange, const struct gate_text *t
     memcpy(connection->last_event, text->value, size);
     connection->last_event[size] = 0;
     exchange->call.last_event = connection->last_event;
+}
+
+/* Without a validator If-Range never holds, and then all is sent (RFC 9110, 13.1.5). Who sends a part must
+ * not have it taken for the whole, so there is no part where parts are not known (RFC 9110, 14.4). */
+static int take_range(
+        struct exchange *exchange, const char *method, const struct gate_result *gate, struct error *error)
+{
+    struct connection *connection = exchange->connection;
+    bool gets = strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+    const struct gate_text *text = gets ? &gate->range : &gate->content_range;
+
+    if (!text->value || (gets && gate->if_range.value))
+        return 0;
+    if (!gets && exchange->call.route->body != BODY_STREAM)
+        return error_set(error, -EINVAL, "this request takes no Content-Range: send the whole");
+    if (text->size >= BYTE_RANGE_SIZE)
+        return error_set(error, -EINVAL, "the header %s is longer than %d octets: send one range",
+                gets ? "Range" : "Content-Range", BYTE_RANGE_SIZE - 1);
+    memcpy(connection->range, text->value, text->size);
+    connection->range[text->size] = 0;
+    connection->transfer.range = connection->range;
+    return 0;
 }
 
 /* Once the principal is known. */
@@ -384,6 +418,27 @@ static enum MHD_Result answer_preflight(struct exchange *exchange)
     return MHD_YES;
 }
 
+/* A body that is taken as it comes has to keep moving, and as long as it does it may take its time. */
+static void expect_piece(struct exchange *exchange, uint64_t size)
+{
+    exchange->connection->moved = 0;
+    exchange->connection->entry.deadline_us = connection_body_deadline(
+            exchange->call.daemon, size < CALL_PIECE_BYTES ? size : CALL_PIECE_BYTES);
+}
+
+static enum MHD_Result begin_stream(struct exchange *exchange, const struct gate_result *gate)
+{
+    struct call *call = &exchange->call;
+
+    call->transfer->body_size = gate->content_length;
+    call_begin(call);
+    exchange->close = call->status && gate->has_body;
+    if (exchange->close)
+        return send_answer(exchange);
+    expect_piece(exchange, call->transfer->body_size);
+    return MHD_YES;
+}
+
 /* The head has come. */
 static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
 {
@@ -423,16 +478,16 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     take_last_event(exchange, &gate.last_event);
     if (take_reservation(exchange, &gate.reservation, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
+    if (take_range(exchange, method, &gate, &error) < 0)
+        return refuse(exchange, &error, gate.has_body);
     if (call_admit(call, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
     if (check_body(call, &gate, &error) < 0)
         return refuse(exchange, &error, gate.has_body);
+    if (call->route->body == BODY_STREAM)
+        return begin_stream(exchange, &gate);
     if (gate.has_body) {
-        uint64_t extra = gate.content_length == UINT64_MAX ? 0 : gate.content_length;
-
-        exchange->connection->entry.deadline_us = round_us(daemon) +
-                                                  daemon->limits.request_seconds * 1000000 +
-                                                  extra * 1000000 / SLOWEST_BODY_BYTES_PER_SECOND;
+        exchange->connection->entry.deadline_us = connection_body_deadline(daemon, gate.content_length);
         return MHD_YES;
     }
     /* Run at the next call: libmicrohttpd closes a connection that is answered at the first one. */
@@ -455,13 +510,26 @@ static int claim_body(struct call *call, size_t size, struct error *error)
     return r;
 }
 
+static void take_piece(struct exchange *exchange, const char *upload, size_t size)
+{
+    exchange->connection->moved += size;
+    if (exchange->connection->moved >= CALL_PIECE_BYTES)
+        expect_piece(exchange, CALL_PIECE_BYTES);
+    if (exchange->call.status)
+        return;
+    call_take(&exchange->call, upload, size);
+    exchange->close = exchange->call.status;
+}
+
 /* A body that is refused on the way is read to its end and dropped: libmicrohttpd takes no answer before. */
 static enum MHD_Result take_body(struct exchange *exchange, const char *upload, size_t *upload_size)
 {
     struct call *call = &exchange->call;
     struct error error;
 
-    if (call->status == 0) {
+    if (call->transfer->pieces) {
+        take_piece(exchange, upload, *upload_size);
+    } else if (call->status == 0) {
         int r = claim_body(call, *upload_size, &error);
 
         if (r == 0)

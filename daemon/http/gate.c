@@ -24,6 +24,7 @@ struct scan {
     const char *problem;  /* what is wrong, once something is */
     struct field host, content_length, transfer_encoding, content_type;
     struct field origin, sec_fetch_site, authorization, reservation, last_event;
+    struct field range, content_range, if_range;
 };
 
 /* What an octet may be part of: a token (RFC 9110, 5.6.2) or a host (RFC 3986, 3.2.2). The gate looks at
@@ -140,6 +141,9 @@ static const struct {
         FIELD("Authorization", authorization),
         FIELD("Devreg-Reservation", reservation),
         FIELD("Last-Event-ID", last_event),
+        FIELD("Range", range),
+        FIELD("Content-Range", content_range),
+        FIELD("If-Range", if_range),
 };
 
 static void take_field(struct scan *scan, const char *name, size_t name_size, const char *value, size_t size)
@@ -238,13 +242,15 @@ static const char *check_body(const struct scan *scan, const char *method, struc
     return NULL;
 }
 
-/* What says who asks must not be said twice. */
+/* What says who asks, or for what, must not be said twice. */
 static const char *check_single(const struct scan *scan)
 {
     if (scan->authorization.count > 1)
         return "there are several Authorization headers: send one";
     if (scan->last_event.count > 1)
         return "there are several Last-Event-ID headers: send one";
+    if (scan->range.count > 1 || scan->content_range.count > 1)
+        return "Range or Content-Range is there several times: send it once";
     if (scan->origin.count > 1 || scan->sec_fetch_site.count > 1 || scan->reservation.count > 1)
         return "Origin, Sec-Fetch-Site or Devreg-Reservation is there several times: send it once";
     return NULL;
@@ -279,6 +285,9 @@ int gate_check(struct MHD_Connection *connection, const struct gate_request *req
     result.authorization = scan.authorization.text;
     result.reservation = scan.reservation.text;
     result.last_event = scan.last_event.text;
+    result.range = scan.range.text;
+    result.content_range = scan.content_range.text;
+    result.if_range = scan.if_range.text;
     *ret_result = result;
     return 0;
 }

@@ -31,6 +31,7 @@ struct gate_result {
     uint64_t content_length;  /* octets */
     const char *content_type; /* NULL when none was given */
     struct gate_text host, origin, sec_fetch_site, authorization, reservation, last_event;
+    struct gate_text range, content_range, if_range;
 };
 
 /* Returns 0, -EINVAL, or -EBADMSG for a body without a length. */

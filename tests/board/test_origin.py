@@ -154,7 +154,7 @@ def test_preflight(configured):
             assert answer.headers["access-control-allow-origin"] == LISTED
             assert set(answer.headers["access-control-allow-methods"].split(", ")) == {"GET", "PUT", "PATCH"}
             assert set(answer.headers["access-control-allow-headers"].split(", ")) == {
-                "authorization", "content-type", "devreg-reservation", "last-event-id"}
+                "authorization", "content-range", "content-type", "devreg-reservation", "last-event-id", "range"}
             assert "devreg-request" in answer.headers
         assert preflight(client, "/nothing").status == 404
         preflight(client, REGISTER, origin="http://evil.example").problem(403, "denied")
