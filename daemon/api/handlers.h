@@ -20,6 +20,14 @@ void dma_buffers_put(struct call *call);
 void dma_buffers_delete(struct call *call);
 void dma_buffers_get_segments(struct call *call);
 
+/* dma_data.c */
+void dma_data_get(struct call *call);
+void dma_data_put(struct call *call);
+
+/* dma_fill.c */
+void dma_fill_post(struct call *call);
+void dma_sync_post(struct call *call);
+
 /* events.c */
 void events_get_stream(struct call *call);
 
