@@ -238,6 +238,9 @@ static void test_refusals(void **state)
                     415, NULL},
             {"PUT /v1/regions/ram/data?offset=0 HTTP/1.1\r\n" HOST JSON "Content-Length: 4\r\n" END "0123",
                     415, NULL},
+            {"PUT /v1/regions/ram/data?offset=0 HTTP/1.1\r\n" HOST OCTETS
+             "Content-Range: bytes 0-3/4\r\nContent-Length: 4\r\n" END "0123",
+                    400, "takes no Content-Range"},
             {"PUT /v1/regions/edu/registers/0x4 HTTP/1.1\r\n" HOST JSON "Content-Length: 65537\r\n" END, 413,
                     "larger than 65536"},
             {"PUT /v1/regions/edu/registers/0x4 HTTP/1.1\r\n" HOST JSON "Content-Length: 0\r\n" END, 400,
