@@ -143,6 +143,9 @@ static int begin_fill(struct call *call, struct error *error)
     if (r < 0 || !fill_piece(fill))
         return r;
     r = sd_event_add_defer(call->daemon->event, &fill->round, handle_round, fill);
+    /* As the server does what it has left over: they take turns. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(fill->round, SD_EVENT_PRIORITY_IDLE);
     if (r < 0) {
         dma_extent_record_end(&fill->extent, "there was no memory");
         return error_set(error, -ENOMEM, "out of memory: try again");

@@ -5,7 +5,6 @@
 #include "api/handlers.h"
 #include "util/json_writer.h"
 
-#define BUFFER   "/v1/buffers/{id}"
 #define REGISTER "/v1/regions/{region}/registers/{register}"
 
 const struct route routes[] = {
@@ -52,14 +51,6 @@ const struct route routes[] = {
                 "interrupt.mask", "", interrupts_post_mask, "Keeps a source from interrupting ({})"},
         {"POST", "/v1/interrupts/{source}/unmask", 4, PERMISSION_WRITE, TARGET_NONE, BODY_JSON,
                 "interrupt.unmask", "", interrupts_post_unmask, "Lets a source interrupt again ({})"},
-        {"GET", BUFFER "/data", 4, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.read", "offset length",
-                dma_data_get, "Reads octets of a buffer, all or those of a Range"},
-        {"PUT", BUFFER "/data", 4, PERMISSION_DMA, TARGET_NONE, BODY_STREAM, "buffer.write", "offset",
-                dma_data_put, "Writes octets of a buffer, from an offset or a Content-Range on"},
-        {"POST", BUFFER "/sync", 4, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.sync", "", dma_sync_post,
-                "Hands octets over ({\"for\": \"device\" or \"cpu\", \"offset\", \"length\"})"},
-        {"POST", BUFFER "/fill", 4, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.write", "",
-                dma_fill_post, "Fills octets with a value ({\"value\", \"width\", \"offset\", \"length\"})"},
         {"GET", "/v1/events", 2, PERMISSION_INTERRUPT, TARGET_NONE, BODY_NONE, "events",
                 "source kind since heartbeat count", events_get_stream,
                 "Interrupts and what else happens, as they come (text/event-stream), with since=ID after "
@@ -103,6 +94,15 @@ const struct route routes[] = {
                 dma_buffers_put, "Gives a buffer its time once more, with {\"seconds\"} another one"},
         {"DELETE", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.free", "",
                 dma_buffers_delete, "Frees a buffer, which its device must not use any more"},
+        {"GET", "/v1/buffers/{id}/data", 4, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.read",
+                "offset length", dma_data_get, "Reads octets of a buffer, all or those of a Range"},
+        {"PUT", "/v1/buffers/{id}/data", 4, PERMISSION_DMA, TARGET_NONE, BODY_STREAM, "buffer.write",
+                "offset", dma_data_put, "Writes octets of a buffer, from an offset or a Content-Range on"},
+        {"POST", "/v1/buffers/{id}/sync", 4, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.sync", "",
+                dma_sync_post,
+                "Hands octets over ({\"for\": \"device\" or \"cpu\", \"offset\", \"length\"})"},
+        {"POST", "/v1/buffers/{id}/fill", 4, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.write", "",
+                dma_fill_post, "Fills octets with a value ({\"value\", \"width\", \"offset\", \"length\"})"},
 };
 
 const size_t route_count = ELEMENTS(routes);
