@@ -90,10 +90,6 @@ const struct route routes[] = {
         {"GET", "/v1/buffers/{id}/segments", 4, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list",
                 "first count", dma_buffers_get_segments,
                 "What of a buffer is one piece for the device, and the objects of a pool"},
-        {"PUT", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.renew", "",
-                dma_buffers_put, "Gives a buffer its time once more, with {\"seconds\"} another one"},
-        {"DELETE", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.free", "",
-                dma_buffers_delete, "Frees a buffer, which its device must not use any more"},
         {"GET", "/v1/buffers/{id}/data", 4, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.read",
                 "offset length", dma_data_get, "Reads octets of a buffer, all or those of a Range"},
         {"PUT", "/v1/buffers/{id}/data", 4, PERMISSION_DMA, TARGET_NONE, BODY_STREAM, "buffer.write",
@@ -103,6 +99,10 @@ const struct route routes[] = {
                 "Hands octets over ({\"for\": \"device\" or \"cpu\", \"offset\", \"length\"})"},
         {"POST", "/v1/buffers/{id}/fill", 4, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.write", "",
                 dma_fill_post, "Fills octets with a value ({\"value\", \"width\", \"offset\", \"length\"})"},
+        {"PUT", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.renew", "",
+                dma_buffers_put, "Gives a buffer its time once more, with {\"seconds\"} another one"},
+        {"DELETE", "/v1/buffers/{id}", 3, PERMISSION_DMA, TARGET_NONE, BODY_NONE, "buffer.free", "",
+                dma_buffers_delete, "Frees a buffer, which its device must not use any more"},
 };
 
 const size_t route_count = ELEMENTS(routes);
