@@ -490,3 +490,28 @@ def test_stopping(start_daemon):
             answers, _, _ = board.receive_answers(writer, 1)
             assert answers[0].ok().json == {"written": 2 * MIB}
     assert daemon.wait() == 0
+
+
+def test_audit(start_daemon):
+    """What was written is recorded, by how much and where, also when it broke off; what was read is not."""
+    daemon = start_daemon({"devices": [board.sim("edu", "edu")]})
+    place = daemon.place("unix")
+    with place.client() as client:
+        buffer = Buffer(client, 65536)
+        name = buffer.path.rpartition("/")[2]
+        buffer.written(b"abc", offset=16)
+        buffer.fill(value=1, length=8).ok()
+        buffer.fill(value=1, offset=65536).problem(416, "outside-region")
+        buffer.get().ok()
+        with writing(place, buffer, 100, b"abcdefg") as connection:
+            board.wait_for(lambda: buffer.get(length=7).ok().body == b"abcdefg", "what was sent to be there")
+            connection.shutdown(socket.SHUT_RDWR)
+
+        def records():
+            return [line for line in daemon.log().splitlines() if f"subject={name}" in line and "buffer.write" in line]
+        board.wait_for(lambda: len(records()) == 3, "three records")
+        for line, words in zip(records(), ["offset=0x10 count=3 result=ok", "offset=0x0 count=8 result=ok",
+                                           "offset=0x0 count=7 result=failed"]):
+            assert words in line, line
+        assert "its client left when 7 of 100 octets were written" in records()[2]
+        assert "buffer.read" not in daemon.log()

@@ -47,6 +47,13 @@ static void test_sentence(void **state)
             .reason = "no rule"};
     const struct audit_record token = {
             .principal = "user:root", .action = "token.create", .subject = "ci", .result = "ok"};
+    const struct audit_record data = {.principal = "user:bob",
+            .action = "buffer.write",
+            .subject = "b-1",
+            .has_offset = true,
+            .offset = 0x10,
+            .count = 4096,
+            .result = "ok"};
     const struct audit_record nothing = {0};
 
     (void)state;
@@ -57,6 +64,7 @@ static void test_sentence(void **state)
             "(was 0x1,0x2) by force: ok: because");
     expect(audit_text_sentence, &write, "user:bob write edu:0x10, 32 bits, 0x00000001: refused: no rule");
     expect(audit_text_sentence, &token, "user:root token.create ci: ok");
+    expect(audit_text_sentence, &data, "user:bob buffer.write b-1, 4096 octets from 0x10: ok");
     expect(audit_text_sentence, &nothing, "somebody did something: failed");
 }
 
