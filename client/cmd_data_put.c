@@ -1,73 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* devregctl data put PLACE [FILE]: octets from a file or standard input. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "cmd_data.h"
+#include "source.h"
 #include "values.h"
-
-struct source {
-    int fd;
-    const char *name;
-    bool has_size;
-    uint64_t size; /* of a regular file */
-};
-
-static void source_done(struct source *source)
-{
-    if (source->fd > STDIN_FILENO)
-        close(source->fd);
-}
-
-static int source_open(struct source *source, const struct call *call, struct failure *failure)
-{
-    const char *file = call->operand_count > 1 ? call->operands[1] : NULL;
-    struct stat status;
-    off_t position;
-
-    if (!file && isatty(STDIN_FILENO))
-        return failure_set(failure, EXIT_CODE_USAGE,
-                "data put writes a FILE or what is piped into it; to type octets in, say - for the FILE");
-    source->name = file;
-    source->fd = STDIN_FILENO;
-    if (file && strcmp(file, "-") != 0)
-        source->fd = open(file, O_RDONLY | O_CLOEXEC);
-    else
-        source->name = "standard input";
-    if (source->fd < 0 || fstat(source->fd, &status) < 0)
-        return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", source->name, strerror(errno));
-    if (S_ISDIR(status.st_mode))
-        return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", source->name, strerror(EISDIR));
-    position = lseek(source->fd, 0, SEEK_CUR);
-    source->has_size = S_ISREG(status.st_mode) && position >= 0 && position <= status.st_size;
-    if (source->has_size)
-        source->size = (uint64_t)(status.st_size - position);
-    return 0;
-}
-
-/* Fills the buffer, as far as there are octets. */
-static int source_read(
-        const struct source *source, char *octets, size_t size, size_t *ret_size, struct failure *failure)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t part = read(source->fd, octets + done, size - done);
-
-        if (part < 0 && errno == EINTR)
-            continue;
-        if (part < 0)
-            return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", source->name, strerror(errno));
-        if (part == 0)
-            break;
-        done += (size_t)part;
-    }
-    *ret_size = done;
-    return 0;
-}
 
 /* A file that takes several requests is compared with the region first: finding out at the last piece that
  * it does not fit would leave the device half written. The daemon judges single requests by itself. */
@@ -163,13 +100,13 @@ static int put_all(struct transfer *transfer, const struct source *source, struc
 int cmd_data_put(struct call *call, json_t **ret_result, struct failure *failure)
 {
     _cleanup_transfer_ struct transfer transfer = {0};
-    _cleanup_(source_done) struct source source = {.fd = -1};
+    _cleanup_source_ struct source source = {.fd = -1};
     int r;
 
     r = transfer_init(&transfer, call, failure);
     if (r < 0)
         return r;
-    r = source_open(&source, call, failure);
+    r = source_open(&source, call->verb->name, call->operand_count > 1 ? call->operands[1] : NULL, failure);
     if (r < 0)
         return r;
     r = call_connect(call, failure);
