@@ -82,14 +82,13 @@ static int fail_status(
     return -1;
 }
 
-/* Done, made, or begun: the answer's body says what there is now. */
+/* Done, made, begun, or a part of it: the answer's body says what there is now. */
 static bool is_success(unsigned status)
 {
-    return status == 200 || status == 201 || status == 202;
+    return status == 200 || status == 201 || status == 202 || status == 206;
 }
 
-/* One request; the answer has a status of success. */
-static int exchange(struct connection *connection, struct http_request *request,
+int connection_exchange(struct connection *connection, struct http_request *request,
         struct http_answer *ret_answer, struct failure *failure)
 {
     struct error error = {.message = "failed"};
@@ -106,8 +105,8 @@ static int exchange(struct connection *connection, struct http_request *request,
     return 0;
 }
 
-static int exchange_json(struct connection *connection, struct http_request *request, json_t **ret_result,
-        struct failure *failure)
+int connection_exchange_json(struct connection *connection, struct http_request *request,
+        json_t **ret_result, struct failure *failure)
 {
     _cleanup_http_answer_ struct http_answer answer = {0};
     json_error_t mistake;
@@ -115,7 +114,7 @@ static int exchange_json(struct connection *connection, struct http_request *req
     int r;
 
     request->answer_limit = JSON_ANSWER_LIMIT;
-    r = exchange(connection, request, &answer, failure);
+    r = connection_exchange(connection, request, &answer, failure);
     if (r < 0)
         return r;
     result = parse(&answer.body, &mistake);
@@ -132,7 +131,7 @@ int connection_get(
 {
     struct http_request request = {.method = "GET", .path = path};
 
-    return exchange_json(connection, &request, ret_result, failure);
+    return connection_exchange_json(connection, &request, ret_result, failure);
 }
 
 int connection_delete(
@@ -140,7 +139,7 @@ int connection_delete(
 {
     struct http_request request = {.method = "DELETE", .path = path};
 
-    return exchange_json(connection, &request, ret_result, failure);
+    return connection_exchange_json(connection, &request, ret_result, failure);
 }
 
 int connection_send_json(struct connection *connection, const char *method, const char *path,
@@ -154,7 +153,7 @@ int connection_send_json(struct connection *connection, const char *method, cons
 
     if (buffer_failed(body))
         return failure_set(failure, EXIT_CODE_OTHER, "out of memory");
-    return exchange_json(connection, &request, ret_result, failure);
+    return connection_exchange_json(connection, &request, ret_result, failure);
 }
 
 int connection_put_octets(struct connection *connection, const char *path, const void *octets, size_t size,
@@ -166,7 +165,7 @@ int connection_put_octets(struct connection *connection, const char *path, const
             .body = octets,
             .body_size = size};
 
-    return exchange_json(connection, &request, ret_result, failure);
+    return connection_exchange_json(connection, &request, ret_result, failure);
 }
 
 int connection_get_octets(struct connection *connection, const char *path, size_t size,
@@ -178,7 +177,7 @@ int connection_get_octets(struct connection *connection, const char *path, size_
 
     /* A refusal comes as a problem document, which may be bigger than the octets. */
     request.answer_limit = size < 65536 ? 65536 : size;
-    r = exchange(connection, &request, &answer, failure);
+    r = connection_exchange(connection, &request, &answer, failure);
     if (r < 0)
         return r;
     if (strcmp(answer.content_type, "application/octet-stream") != 0)
@@ -210,7 +209,7 @@ int connection_follow(struct connection *connection, const char *path, const cha
     bool followed;
     int r;
 
-    r = exchange(connection, &request, &answer, failure);
+    r = connection_exchange(connection, &request, &answer, failure);
     followed = answer.status == 200 && strcmp(answer.content_type, stream->content_type) == 0;
     *ret_final = is_final(answer.status) && !followed;
     if (r < 0 || followed)

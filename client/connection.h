@@ -11,6 +11,8 @@
 #include "util/buffer.h"
 
 struct http;
+struct http_answer;
+struct http_request;
 struct http_stream;
 struct http_watch;
 struct options;
@@ -50,6 +52,13 @@ int connection_put_octets(struct connection *connection, const char *path, const
  * *ret_final tells whether that is its last word, so that asking again is no use. */
 int connection_follow(struct connection *connection, const char *path, const char *last_event_id,
         const struct http_stream *stream, bool *ret_final, struct failure *failure);
+
+/* What the ones above are made of, for requests of another kind: adds to the request what the connection is,
+ * and sends it. The answer, which is the caller's to release in any case, has a status of success. */
+int connection_exchange(struct connection *connection, struct http_request *request,
+        struct http_answer *ret_answer, struct failure *failure);
+int connection_exchange_json(struct connection *connection, struct http_request *request,
+        json_t **ret_result, struct failure *failure);
 
 /* Appends a name that may hold anything as one segment of a path. */
 void path_append_segment(struct buffer *path, const char *segment);

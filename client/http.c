@@ -13,7 +13,10 @@
 
 #include "util/clock.h"
 
-enum { ATTEND_MS = 1000 };
+enum {
+    ATTEND_MS = 1000,
+    PIECE_SIZE = 512 * 1024, /* of streams and uploads: more at once is no faster */
+};
 
 struct http {
     const struct host *host;         /* borrowed */
@@ -22,14 +25,16 @@ struct http {
     char message[CURL_ERROR_SIZE];
 };
 
-/* Where the answer goes while libcurl hands it over. */
+/* Where the answer goes while libcurl hands it over, and where the body comes from. */
 struct sink {
     struct http *http;
     struct http_answer *answer;
     const struct http_stream *stream; /* NULL: none is wanted */
+    const struct http_upload *upload; /* NULL: there is none */
     size_t limit;
+    bool began; /* the stream */
     bool too_big;
-    int gave_up; /* what the stream returned */
+    int gave_up; /* what the stream or the upload returned */
 };
 
 void http_free(struct http *http)
@@ -71,6 +76,16 @@ static void set_content_type(struct http_answer *answer, const char *field)
     answer->content_type[length] = '\0';
 }
 
+static void take_content_range(struct http *http, struct http_answer *answer)
+{
+    struct curl_header *field;
+
+    *answer->content_range = '\0';
+    if (curl_easy_header(http->easy, "Content-Range", 0, CURLH_HEADER, -1, &field) == CURLHE_OK &&
+            strlen(field->value) < sizeof(answer->content_range))
+        strcpy(answer->content_range, field->value);
+}
+
 /* What its head says. */
 static void take_head(struct http *http, struct http_answer *answer)
 {
@@ -84,6 +99,7 @@ static void take_head(struct http *http, struct http_answer *answer)
     answer->status = (unsigned)status;
     answer->retry_after_seconds = retry_after > 0 && retry_after < UINT32_MAX ? (unsigned)retry_after : 0;
     set_content_type(answer, content_type ? content_type : "");
+    take_content_range(http, answer);
 }
 
 static bool is_stream(struct sink *sink)
@@ -92,8 +108,20 @@ static bool is_stream(struct sink *sink)
         return false;
     if (sink->answer->status == 0)
         take_head(sink->http, sink->answer);
-    return sink->answer->status == 200 &&
+    return (sink->answer->status == 200 || sink->answer->status == 206) &&
            strcmp(sink->answer->content_type, sink->stream->content_type) == 0;
+}
+
+static size_t take_stream(struct sink *sink, const char *data, size_t size)
+{
+    const struct http_stream *stream = sink->stream;
+
+    if (!sink->began && stream->begin)
+        sink->gave_up = stream->begin(stream->context, sink->answer);
+    sink->began = true;
+    if (sink->gave_up == 0)
+        sink->gave_up = stream->take(stream->context, data, size);
+    return sink->gave_up < 0 ? 0 : size;
 }
 
 static size_t take_body(char *data, size_t size, size_t count, void *context)
@@ -101,16 +129,37 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     struct sink *sink = context;
     struct buffer *body = &sink->answer->body;
 
-    if (is_stream(sink)) {
-        sink->gave_up = sink->stream->take(sink->stream->context, data, size * count);
-        return sink->gave_up < 0 ? 0 : size * count;
-    }
+    if (is_stream(sink))
+        return take_stream(sink, data, size * count);
     if (size * count > sink->limit - body->size) {
         sink->too_big = true;
         return 0;
     }
     buffer_append(body, data, size * count);
     return buffer_failed(body) ? 0 : size * count;
+}
+
+static size_t give_body(char *data, size_t size, size_t count, void *context)
+{
+    struct sink *sink = context;
+    size_t given = 0;
+
+    sink->gave_up = sink->upload->read(sink->upload->context, data, size * count, &given);
+    return sink->gave_up < 0 ? CURL_READFUNC_ABORT : given;
+}
+
+static void set_body_options(CURL *easy, const struct http_request *request, struct sink *sink)
+{
+    if (request->upload) {
+        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->upload->size);
+        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)PIECE_SIZE);
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
+        curl_easy_setopt(easy, CURLOPT_READDATA, sink);
+    } else if (request->content_type) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body_size > 0 ? request->body : "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
+    }
 }
 
 static void set_tls_options(const struct http *http)
@@ -133,6 +182,7 @@ static void set_tls_options(const struct http *http)
 static void set_options(struct http *http, const struct http_request *request, const char *url,
         struct curl_slist *fields, struct sink *sink)
 {
+    bool lasting = request->stream || request->upload;
     CURL *easy = http->easy;
 
     curl_easy_reset(easy);
@@ -142,19 +192,18 @@ static void set_options(struct http *http, const struct http_request *request, c
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, request->stream ? 0L : (long)request->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, lasting ? 0L : (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->timeout_ms);
     /* On a kept connection that turns out dead, libcurl sends the request again by itself: the register
      * would be touched twice. So each request gets its own connection. */
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "devregctl/" DEVREG_VERSION);
+    set_body_options(easy, request, sink);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);
-    if (request->content_type) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body_size > 0 ? request->body : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
-    }
+    if (lasting)
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)PIECE_SIZE);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->message);
@@ -361,8 +410,11 @@ static int transfer_watched(struct http *http, const struct http_watch *watch, C
 static int perform(struct http *http, const struct http_request *request, const char *url,
         struct curl_slist *fields, struct http_answer *answer, struct error *error)
 {
-    struct sink sink = {
-            .http = http, .answer = answer, .stream = request->stream, .limit = request->answer_limit};
+    struct sink sink = {.http = http,
+            .answer = answer,
+            .stream = request->stream,
+            .upload = request->upload,
+            .limit = request->answer_limit};
     CURLcode code;
     int r = 0;
 
@@ -409,6 +461,7 @@ static bool add_fields(
     return add_field(fields, "Expect:", "") && add_field(fields, "Accept: ", wanted) &&
            add_field(fields, "Last-Event-ID: ", request->last_event_id) &&
            add_field(fields, "Content-Type: ", request->content_type) &&
+           add_field(fields, "Range: ", request->range) &&
            add_field(fields, "Authorization: Bearer ", identity->token) &&
            add_field(fields, "Devreg-Reservation: ", reservation);
 }

@@ -145,7 +145,8 @@ static int follow(struct subscription *subscription, bool *ret_final, struct fai
 {
     static const char content_type[] = "text/event-stream";
     const struct event_stream_handler handler = {take_event, take_comment, subscription};
-    const struct http_stream sink = {content_type, take_octets, subscription};
+    const struct http_stream sink = {
+            .content_type = content_type, .take = take_octets, .context = subscription};
     struct connection *connection = &subscription->call->connection;
     int r;
 
