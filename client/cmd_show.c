@@ -2,6 +2,7 @@
 /* devregctl show NAME: all that the daemon says of a region and a device, known to this client or not. */
 #include "output.h"
 #include "request.h"
+#include "size.h"
 
 int cmd_show(struct call *call, json_t **ret_result, struct failure *failure)
 {
@@ -19,9 +20,69 @@ int cmd_show(struct call *call, json_t **ret_result, struct failure *failure)
     return *ret_result ? 0 : failure_set(failure, EXIT_CODE_OTHER, "out of memory");
 }
 
+static const char *size_of(const json_t *dma, const char *name, char text[SIZE_TEXT])
+{
+    json_int_t octets = json_integer_value(json_object_get(dma, name));
+
+    return size_format(octets > 0 ? (uint64_t)octets : 0, text);
+}
+
+static void write_dma_fact(
+        FILE *stream, const char *name, const char *first, const char *between, const char *second)
+{
+    _cleanup_buffer_ struct buffer text = {0};
+
+    buffer_append_format(&text, "%s%s%s", first, between, second);
+    buffer_append_char(&text, '\0');
+    fact_write(stream, 4, name, buffer_text(&text));
+}
+
+/* What was set aside when the module was loaded. */
+static void write_reserved(FILE *stream, const json_t *dma)
+{
+    char all[SIZE_TEXT], left[SIZE_TEXT];
+
+    if (json_integer_value(json_object_get(dma, "reserved")) > 0)
+        write_dma_fact(stream, "reserved", size_of(dma, "reserved", all),
+                ", free: ", size_of(dma, "reserved_free", left));
+    else
+        fact_write(stream, 4, "reserved", "none");
+}
+
+/* What an administrator must see is memory that the device keeps. */
+static void write_retained(FILE *stream, const json_t *dma)
+{
+    char text[SIZE_TEXT];
+
+    if (json_integer_value(json_object_get(dma, "retained")) > 0)
+        write_dma_fact(stream, "retained", size_of(dma, "retained", text), ": ",
+                "not freed, as the device may still write to it; reset or unbind the device");
+    else
+        fact_write(stream, 4, "retained", "none");
+}
+
+/* The device's ability to have DMA buffers, and what they take. */
+static void write_dma(FILE *stream, const json_t *dma)
+{
+    static const char *const known[] = {
+            "size_max", "total", "total_max", "reserved", "reserved_free", "retained", NULL};
+    char first[SIZE_TEXT], second[SIZE_TEXT];
+
+    if (!json_is_object(dma)) {
+        fact_write(stream, 2, "dma", "none: its backend has no DMA buffers");
+        return;
+    }
+    fact_write(stream, 2, "dma", "usable");
+    facts_write(stream, dma, 4, known);
+    fact_write(stream, 4, "size max", size_of(dma, "size_max", first));
+    write_dma_fact(stream, "total", size_of(dma, "total", first), " of ", size_of(dma, "total_max", second));
+    write_reserved(stream, dma);
+    write_retained(stream, dma);
+}
+
 void cmd_show_write(FILE *stream, const struct call *call, const json_t *result)
 {
-    static const char *const skip[] = {"name", NULL};
+    static const char *const skip[] = {"name", "dma", NULL};
     const char *kind;
     const json_t *one;
     bool first = true;
@@ -33,5 +94,7 @@ void cmd_show_write(FILE *stream, const struct call *call, const json_t *result)
         first = false;
         fact_write(stream, 0, kind, member_text(one, "name", "?"));
         facts_write(stream, one, 2, skip);
+        if (json_object_get(one, "dma"))
+            write_dma(stream, json_object_get(one, "dma"));
     }
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "duration.h"
+#include "size.h"
 #include "util/number.h"
 #include "values.h"
 
@@ -16,6 +17,8 @@ enum {
     TIMEOUT_LIMIT_SECONDS = 86400,
     DEFAULT_HEARTBEAT_SECONDS = 15,
     HEARTBEAT_LIMIT_SECONDS = 300,
+    ADDRESS_BITS_LEAST = 24,
+    ADDRESS_BITS_MOST = 64,
     USAGE_COLUMNS = 100,
     USAGE_INDENT = 8,
 };
@@ -239,6 +242,82 @@ static int take_limit(struct options *options, const char *argument, struct erro
     return 0;
 }
 
+static int take_lifetime(struct options *options, const char *argument, struct error *error)
+{
+    options->for_seconds = 0;
+    if (strcmp(argument, "never") == 0)
+        return 0;
+    return duration_parse(argument, &options->for_seconds, error);
+}
+
+static int take_buffer_kind(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->buffer_kind, argument, error);
+}
+
+static int take_direction(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->direction, argument, error);
+}
+
+static int take_reservation(struct options *options, const char *argument, struct error *error)
+{
+    return take_text(&options->reservation, argument, error);
+}
+
+static int take_bits(struct options *options, const char *argument, struct error *error)
+{
+    uint64_t bits;
+
+    if (number_parse(argument, &bits) < 0 || bits < ADDRESS_BITS_LEAST || bits > ADDRESS_BITS_MOST)
+        return error_set(error, -EINVAL, "\"%s\" is not a number of address bits, from %d to %d", argument,
+                ADDRESS_BITS_LEAST, ADDRESS_BITS_MOST);
+    options->bits = (unsigned)bits;
+    return 0;
+}
+
+static int take_objects(struct options *options, const char *argument, struct error *error)
+{
+    if (number_parse(argument, &options->count) < 0 || options->count == 0)
+        return error_set(error, -EINVAL, "\"%s\" is not a number of objects, from 1 on", argument);
+    return 0;
+}
+
+static int take_power(uint64_t *size, const char *argument, struct error *error)
+{
+    int r = size_parse(argument, size, error);
+
+    if (r < 0)
+        return r;
+    if (*size == 0 || (*size & (*size - 1)) != 0)
+        return error_set(error, -EINVAL, "%s is no power of two", argument);
+    return 0;
+}
+
+static int take_alignment(struct options *options, const char *argument, struct error *error)
+{
+    return take_power(&options->alignment, argument, error);
+}
+
+static int take_boundary(struct options *options, const char *argument, struct error *error)
+{
+    return take_power(&options->boundary, argument, error);
+}
+
+static int take_offset(struct options *options, const char *argument, struct error *error)
+{
+    return size_parse(argument, &options->offset, error);
+}
+
+static int take_length(struct options *options, const char *argument, struct error *error)
+{
+    int r = size_parse(argument, &options->length, error);
+
+    if (r == 0 && options->length == 0)
+        return error_set(error, -EINVAL, "at least one octet");
+    return r;
+}
+
 static const struct option_row rows[] = {
         {OPTION_HOST, 'H', "host", "HOST", "the daemon: a socket's path, a URL, or a name from hosts.json",
                 take_host},
@@ -267,9 +346,12 @@ static const struct option_row rows[] = {
         {OPTION_HEX, 0, "hex", NULL, "print a hex dump, also to a pipe or file", NULL},
         {OPTION_OUTPUT, 'o', "output", "FILE", "write the octets to FILE", take_output},
         {OPTION_FOR, 0, "for", "TIME", "how long it lasts, as 90s, 10m, 2h or 30d", take_for},
+        {OPTION_LIFETIME, 0, "for", "TIME", "free it after this time, as 90s, 10m or 2h; never: not at all",
+                take_lifetime},
         {OPTION_SHARED, 0, "shared", NULL, "let others hold it too, if they share it as well", NULL},
         {OPTION_WAIT, 0, "wait", "[TIME]", "wait in the queue until it is free, at most TIME", take_wait},
         {OPTION_NOTE, 0, "note", "TEXT", "tell others what it is held for", take_note},
+        {OPTION_BUFFER_NOTE, 0, "note", "TEXT", "what it is for, in the list of buffers", take_note},
         {OPTION_CONTACT, 0, "contact", "TEXT", "tell others how to reach you", take_contact},
         {OPTION_TAKEOVER, 0, "takeover", "REASON", "take it from who holds it, who is told the REASON",
                 take_takeover},
@@ -293,6 +375,23 @@ static const struct option_row rows[] = {
         {OPTION_DRIVER, 0, "driver", "NAME", "the kernel driver (default: devreg)", take_driver},
         {OPTION_FORCE, 0, "force", NULL, "do it also when the system or somebody else needs the device",
                 NULL},
+        {OPTION_BUFFER_KIND, 0, "kind", "KIND", "coherent, streaming, scattered or pool (default: coherent)",
+                take_buffer_kind},
+        {OPTION_BITS, 0, "bits", "N", "of bus addresses that the device reaches, 24 to 64 (default: 32)",
+                take_bits},
+        {OPTION_ALIGNMENT, 0, "alignment", "SIZE", "of its bus addresses (default: a page; objects: 8)",
+                take_alignment},
+        {OPTION_BOUNDARY, 0, "boundary", "SIZE", "no segment or object crosses a multiple of it",
+                take_boundary},
+        {OPTION_DIRECTION, 0, "direction", "WAY", "both, to_device or from_device (default: both)",
+                take_direction},
+        {OPTION_OBJECTS, 0, "count", "N", "the number of objects of a pool", take_objects},
+        {OPTION_RESERVATION, 0, "reservation", "ID", "free it when this reservation ends", take_reservation},
+        {OPTION_OFFSET, 0, "offset", "SIZE", "where in the buffer, as 0x1000 or 4k (default: its start)",
+                take_offset},
+        {OPTION_LENGTH, 0, "length", "SIZE", "how much, as 0x1000 or 4k (default: all the rest)",
+                take_length},
+        {OPTION_VALUE_WIDTH, 0, "width", "BITS", "of the value: 8, 16, 32 or 64 (default: 8)", take_width},
         {OPTION_HELP, 'h', "help", NULL, "explain devregctl or the verb", NULL},
         {OPTION_VERSION, 0, "version", NULL, "print the version", NULL},
         {OPTION_LIST_VERBS, 0, "list-verbs", NULL, "", NULL},

@@ -54,6 +54,18 @@ enum option_set {
     OPTION_KINDS = UINT64_C(1) << 40,
     OPTION_NO_RECONNECT = UINT64_C(1) << 41,
     OPTION_HEARTBEAT = UINT64_C(1) << 42,
+    OPTION_BUFFER_KIND = UINT64_C(1) << 43,
+    OPTION_BITS = UINT64_C(1) << 44,
+    OPTION_ALIGNMENT = UINT64_C(1) << 45,
+    OPTION_BOUNDARY = UINT64_C(1) << 46,
+    OPTION_DIRECTION = UINT64_C(1) << 47,
+    OPTION_OBJECTS = UINT64_C(1) << 48,
+    OPTION_BUFFER_NOTE = UINT64_C(1) << 49,
+    OPTION_LIFETIME = UINT64_C(1) << 50, /* --for that knows never, too */
+    OPTION_RESERVATION = UINT64_C(1) << 51,
+    OPTION_OFFSET = UINT64_C(1) << 52,
+    OPTION_LENGTH = UINT64_C(1) << 53,
+    OPTION_VALUE_WIDTH = UINT64_C(1) << 54,
     OPTION_COMMAND = UINT64_C(1) << 34, /* "--", and a command with options of its own after it */
 
     OPTIONS_GLOBAL = OPTION_HOST | OPTION_CACERT | OPTION_CERT | OPTION_KEY | OPTION_JSON | OPTION_TIMEOUT |
@@ -81,10 +93,10 @@ struct options {
     const char *listed_verb; /* --list-options */
     unsigned timeout_ms;
     unsigned width; /* bits; 0: the region's default */
-    uint64_t count; /* of registers, or of interrupts */
+    uint64_t count; /* of registers, interrupts or objects */
     uint64_t mask;
     uint64_t value;
-    uint64_t for_seconds;  /* --for; 0: not given */
+    uint64_t for_seconds;  /* --for; 0: not given, or never */
     uint64_t wait_seconds; /* --wait=TIME; 0: without a limit */
     const char *note;
     const char *contact;
@@ -102,6 +114,11 @@ struct options {
     const char *result;
     uint64_t limit;
     const char *driver; /* --driver of bind */
+    const char *buffer_kind;
+    const char *direction;
+    const char *reservation; /* --reservation: an id */
+    unsigned bits;
+    uint64_t alignment, boundary, offset, length; /* octets */
 };
 
 void options_init(struct options *options);

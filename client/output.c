@@ -12,11 +12,12 @@
 #include "util/number.h"
 
 enum {
-    CELL_COLUMNS = 48,  /* longer cells are cut, the last column aside: a table is for looking over */
-    FACT_COLUMNS = 18,  /* where the values of facts start, behind the indent */
-    FACT_INDENT = 2,    /* more for each level */
-    FACT_LEVELS = 6,    /* deeper values are printed as JSON */
-    TABLE_COLUMNS = 12, /* at most */
+    CELL_COLUMNS = 48,   /* longer cells are cut, the last column aside: a table is for looking over */
+    FACT_COLUMNS = 18,   /* where the values of facts start, behind the indent */
+    FACT_INDENT = 2,     /* more for each level */
+    FACT_LEVELS = 6,     /* deeper values are printed as JSON */
+    TABLE_COLUMNS = 12,  /* at most */
+    OBVIOUS_SIZE = 4096, /* what anybody reads as it is, in decimal */
 };
 
 void output_json(FILE *stream, const json_t *value)
@@ -211,16 +212,26 @@ static void write_nested(FILE *stream, const char *name, const json_t *value, un
 
 static bool is_size(const char *name)
 {
-    return strcmp(name, "size") == 0 || strcmp(name, "page_size") == 0;
+    static const char *const names[] = {"size", "page_size", "mapped_size", "alignment", "boundary"};
+
+    for (size_t i = 0; i < ELEMENTS(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 /* " (1 MiB)", when that says more than the number itself. */
-static void append_readable_size(struct buffer *buffer, const char *text)
+static void append_readable_size(struct buffer *buffer, const json_t *value)
 {
+    const char *text = json_string_value(value);
     char readable[NUMBER_SIZE_TEXT];
     uint64_t size;
 
-    if (number_parse(text, &size) == 0 && strncmp(number_format_size(size, readable), "0x", 2) != 0)
+    if (json_is_integer(value) && json_integer_value(value) > OBVIOUS_SIZE)
+        size = (uint64_t)json_integer_value(value);
+    else if (!text || number_parse(text, &size) < 0)
+        return;
+    if (strncmp(number_format_size(size, readable), "0x", 2) != 0)
         buffer_append_format(buffer, " (%s)", readable);
 }
 
@@ -234,8 +245,8 @@ static void write_plain(FILE *stream, const char *name, const json_t *value, uns
         append_json(&text, value);
     else
         words_append(&text, value, ", ");
-    if (json_is_string(value) && is_size(name))
-        append_readable_size(&text, json_string_value(value));
+    if (is_size(name))
+        append_readable_size(&text, value);
     buffer_append_char(&text, '\0');
     if (!buffer_failed(&text))
         write_fact(stream, indent, name, text.data);

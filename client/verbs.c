@@ -148,6 +148,78 @@ static const struct verb verbs[] = {
         {"interrupts unmask", "SOURCE", "have interrupts of a source again",
                 "Unmasks the source, also one that the daemon masked because it storms. Prints nothing.\n",
                 "  devregctl interrupts unmask edu\n", 0, 1, 1, cmd_interrupts_unmask, NULL},
+        {"buffer alloc", "DEVICE SIZE", "allocate memory that a device reaches by DMA",
+                "Allocates a DMA buffer for the device, zeroed, and prints its id and its bus address, "
+                "which "
+                "is what\n"
+                "the device is told. A SIZE is in octets, as 4096 or 0x1000, or as 64k, 4M or 1G; of a pool "
+                "it is\n"
+                "that of one object. The buffer is freed after an hour (see --for), or with the reservation "
+                "that it\n"
+                "was made in: inside `reserve DEVICE -- COMMAND` that is the one.\n"
+                "  coherent   in one piece; the device and you see at once what the other writes\n"
+                "  streaming  in one piece, for one side at a time: buffer sync hands it over\n"
+                "  scattered  likewise, but in segments for the device: for what is large\n"
+                "  pool       N coherent objects of one size, as for a ring of descriptors\n",
+                "  devregctl buffer alloc edu 64k --bits 28\n"
+                "  read -r id bus <<<\"$(devregctl buffer alloc nic 4k --alignment 64k --note 'ring 0')\"\n"
+                "  devregctl buffer alloc nic 256M --kind scattered --direction from_device --for 10m\n"
+                "  devregctl buffer alloc nic 64 --kind pool --count 512 --for never\n",
+                OPTION_BUFFER_KIND | OPTION_BITS | OPTION_ALIGNMENT | OPTION_BOUNDARY | OPTION_DIRECTION |
+                        OPTION_OBJECTS | OPTION_BUFFER_NOTE | OPTION_LIFETIME | OPTION_RESERVATION,
+                2, 2, cmd_buffer_alloc, cmd_buffer_alloc_write},
+        {"buffer list", "", "list the DMA buffers",
+                "Lists your DMA buffers; to an administrator of their devices those of others, too.\n",
+                "  devregctl buffer list\n", 0, 0, 0, cmd_buffer_list, cmd_buffer_list_write},
+        {"buffer show", "ID", "show all facts about a DMA buffer",
+                "Shows everything the daemon says of the buffer, and the bus address of each segment or "
+                "object.\n",
+                "  devregctl buffer show b-1f00\n", 0, 1, 1, cmd_buffer_show, cmd_buffer_show_write},
+        {"buffer get", "ID [FILE]", "read a DMA buffer",
+                "Reads the octets of the buffer. A terminal gets a hex dump; a pipe, FILE, or standard "
+                "output as -,\n"
+                "gets the octets. FILE is replaced when all of them came. --timeout is how long none may "
+                "come.\n",
+                "  devregctl buffer get b-1f00 --length 256\n"
+                "  devregctl buffer get b-1f00 capture.bin\n"
+                "  devregctl buffer get b-1f00 --offset 1M --length 64k - | sha256sum\n",
+                OPTION_OFFSET | OPTION_LENGTH | OPTION_HEX | OPTION_OUTPUT, 1, 2, cmd_buffer_get, NULL},
+        {"buffer put", "ID [FILE]", "write a DMA buffer",
+                "Writes the octets of FILE (of standard input without FILE, or with -) into the buffer. A "
+                "file goes\n"
+                "in one request, what is piped in goes in pieces of 4 MiB. Prints nothing. --timeout is how "
+                "long\n"
+                "nothing may move.\n",
+                "  devregctl buffer put b-1f00 firmware.bin\n"
+                "  printf 'hello, board' | devregctl buffer put b-1f00 --offset 0x100\n",
+                OPTION_OFFSET, 1, 2, cmd_buffer_put, NULL},
+        {"buffer fill", "ID VALUE", "fill a DMA buffer with a value",
+                "Writes the value all over the buffer, or a part of it; in memory it is little-endian. "
+                "Prints\n"
+                "nothing.\n",
+                "  devregctl buffer fill b-1f00 0\n"
+                "  devregctl buffer fill b-1f00 0xdeadbeef --width 32 --offset 4k --length 4k\n",
+                OPTION_VALUE_WIDTH | OPTION_OFFSET | OPTION_LENGTH, 2, 2, cmd_buffer_fill, NULL},
+        {"buffer sync", "ID device|cpu", "hand a DMA buffer over",
+                "Hands the octets of a streaming or scattered buffer over: to the device, before it is told "
+                "to read\n"
+                "or write them; to the cpu, before you get or put them again. Harmless where it is not "
+                "needed.\n"
+                "Prints nothing.\n",
+                "  devregctl buffer sync b-1f00 device\n"
+                "  devregctl buffer sync b-1f00 cpu --offset 1M --length 64k\n",
+                OPTION_OFFSET | OPTION_LENGTH, 2, 2, cmd_buffer_sync, NULL},
+        {"buffer renew", "ID", "keep a DMA buffer for longer",
+                "Lets the buffer last from now on for as long as it was allocated for, or for TIME. Prints "
+                "its id\n"
+                "and when it is freed.\n",
+                "  devregctl buffer renew b-1f00 --for 1h\n", OPTION_LIFETIME, 1, 1, cmd_buffer_renew,
+                cmd_buffer_renew_write},
+        {"buffer free", "ID...", "free DMA buffers",
+                "Frees the buffers, which is a promise that the device does not use them any more: stop it "
+                "first.\n"
+                "One that can't be freed keeps none of the others. Prints nothing.\n",
+                "  devregctl buffer free b-1f00 b-1f01\n", 0, 1, UINT_MAX, cmd_buffer_free, NULL},
         {"whoami", "", "show who you are to the daemon",
                 "Shows who the daemon takes you for, and what you may do with which region.\n",
                 "  devregctl whoami\n", 0, 0, 0, cmd_whoami, cmd_whoami_write},

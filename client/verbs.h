@@ -100,5 +100,18 @@ int cmd_interrupts_mask(struct call *call, json_t **ret_result, struct failure *
 int cmd_interrupts_unmask(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_interrupts_watch(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_interrupts_wait(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_buffer_alloc(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_buffer_alloc_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_buffer_list(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_buffer_list_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_buffer_show(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_buffer_show_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_buffer_get(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_buffer_put(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_buffer_fill(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_buffer_sync(struct call *call, json_t **ret_result, struct failure *failure);
+int cmd_buffer_renew(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_buffer_renew_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_buffer_free(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_audit(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_audit_write(FILE *stream, const struct call *call, const json_t *result);

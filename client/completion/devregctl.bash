@@ -36,6 +36,14 @@ _devregctl_sources()
     done
 }
 
+_devregctl_buffers()
+{
+    local pattern='^b-[0-9a-f]+$' id _
+    devregctl "${host[@]}" --timeout 1 buffer list 2>/dev/null </dev/null | while read -r id _; do
+        [[ $id =~ $pattern ]] && printf '%s\n' "$id"
+    done
+}
+
 # The command of reserve or interrupts wait: its own completion is not known here.
 _devregctl_command()
 {
@@ -76,12 +84,13 @@ _devregctl()
             ;;
         --timeout | --width | --count | --mask | -o | --output | --for | --note | --contact | --takeover | --safe | \
             --permission | --region | --value | --since | --until | --principal | --action | --result | -n | --limit | \
-            --driver | --kind | --heartbeat)
+            --driver | --kind | --heartbeat | --bits | --alignment | --boundary | --direction | --reservation | --offset | \
+            --length)
             ((i++))
             ;;
         -*) ;;
         *)
-            if [[ -z $verb || ($verb =~ ^(data|access|token|interrupts)$ && $position == 0) ]]; then
+            if [[ -z $verb || ($verb =~ ^(data|access|token|interrupts|buffer)$ && $position == 0) ]]; then
                 verb+=${verb:+ }${words[i]}
             else
                 ((position++))
@@ -110,7 +119,15 @@ _devregctl()
         return
         ;;
     --kind)
-        _devregctl_offer "$current" < <(printf '%s\n' interrupt mask storm device driver daemon)
+        if [[ $verb == 'buffer alloc' ]]; then
+            _devregctl_offer "$current" < <(printf '%s\n' coherent streaming scattered pool)
+        else
+            _devregctl_offer "$current" < <(printf '%s\n' interrupt mask storm device driver daemon)
+        fi
+        return
+        ;;
+    --direction)
+        _devregctl_offer "$current" < <(printf '%s\n' both to_device from_device)
         return
         ;;
     --result)
@@ -127,7 +144,8 @@ _devregctl()
         return
         ;;
     --timeout | --count | --mask | --for | --note | --contact | --takeover | --value | --since | --until | \
-        --principal | --action | -n | --limit | --heartbeat)
+        --principal | --action | -n | --limit | --heartbeat | --bits | --alignment | --boundary | --reservation | \
+        --offset | --length)
         return
         ;;
     esac
@@ -139,19 +157,24 @@ _devregctl()
 
     case $verb:$position in
     :0) _devregctl_offer "$current" < <(devregctl --list-verbs | cut -d' ' -f1 | sort -u) ;;
-    data:0 | access:0 | token:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n "s/^$verb //p") ;;
+    data:0 | access:0 | token:0 | buffer:0) _devregctl_offer "$current" < <(devregctl --list-verbs | sed -n "s/^$verb //p") ;;
     interrupts:0) _devregctl_offer "$current" < <(printf '%s\n' list mask unmask wait watch) ;;
     'interrupts watch':* | 'interrupts wait':* | 'interrupts mask:0' | 'interrupts unmask:0')
         _devregctl_offer "$current" < <(_devregctl_sources)
         ;;
-    bind:0 | unbind:0) _devregctl_offer "$current" < <(_devregctl_devices) ;;
+    bind:0 | unbind:0 | 'buffer alloc:0') _devregctl_offer "$current" < <(_devregctl_devices) ;;
     list:0) _devregctl_offer "$current" < <(printf '%s\n' regions devices) ;;
     show:0 | explain:0 | reserve:0 | release:0 | 'access explain:1') _devregctl_offer "$current" < <(_devregctl_regions '') ;;
     read:* | write:0 | 'data get:0' | 'data put:0')
         [[ $current == *:* ]] || _devregctl_offer "$current" < <(_devregctl_regions :0x)
         compopt -o nospace 2>/dev/null
         ;;
-    'data put:1') mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    'buffer show:0' | 'buffer get:0' | 'buffer put:0' | 'buffer fill:0' | 'buffer sync:0' | 'buffer renew:0' | \
+        'buffer free':*)
+        _devregctl_offer "$current" < <(_devregctl_buffers)
+        ;;
+    'buffer sync:1') _devregctl_offer "$current" < <(printf '%s\n' device cpu) ;;
+    'data put:1' | 'buffer get:1' | 'buffer put:1') mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     esac
 }
 

@@ -36,7 +36,8 @@ def options_of(verb):
 def test_the_verbs(verbs):
     assert verbs == ["list", "show", "read", "write", "data get", "data put", "status", "explain", "reserve", "renew", "release",
                      "reservations", "interrupts", "interrupts watch", "interrupts wait", "interrupts mask", "interrupts unmask",
-                     "whoami", "access explain", "token create", "token list", "token revoke", "bind", "unbind",
+                     "buffer alloc", "buffer list", "buffer show", "buffer get", "buffer put", "buffer fill", "buffer sync",
+                     "buffer renew", "buffer free", "whoami", "access explain", "token create", "token list", "token revoke", "bind", "unbind",
                      "audit"]
 
 
@@ -218,9 +219,27 @@ def test_completion_of_interrupts(client, start):
     assert not (client.home / "owned").exists()
 
 
+def test_completion_of_buffers(client, start):
+    daemon = start([answer(200, {"buffers": [{"id": "b-1f00"}, {"id": "b-2e"}, {"id": "$(touch owned)"}]})])
+    host = f"devregctl -H {daemon.host}"
+    assert complete(client, f"{host} buffer s") == ["show", "sync"]
+    assert complete(client, f"{host} buffer get ") == ["b-1f00", "b-2e"]
+    assert complete(client, f"{host} buffer free b-1f00 b-2") == ["b-2e"]
+    assert complete(client, f"{host} buffer sync b-2e ") == ["device", "cpu"]
+    assert complete(client, f"{host} buffer fill --offset 4k b-1") == ["b-1f00"]
+    assert complete(client, f"{host} buffer alloc edu 4k --kind s") == ["streaming", "scattered"]
+    assert complete(client, f"{host} buffer alloc edu 4k --direction t") == ["to_device"]
+    assert complete(client, f"{host} buffer alloc edu --bits ") == []
+    assert not (client.home / "owned").exists()
+    daemon = start([answer(200, {"devices": [{"name": "edu"}]})])
+    assert complete(client, f"devregctl -H {daemon.host} buffer alloc ") == ["edu"]
+
+
 def test_completion_of_files(client):
     (client.home / "memory.bin").touch()
     assert complete(client, "devregctl data put edu:0x0 mem") == ["memory.bin"]
+    assert complete(client, "devregctl buffer put b-1 mem") == ["memory.bin"]
+    assert complete(client, "devregctl buffer get b-1 --offset 4k mem") == ["memory.bin"]
     assert complete(client, "devregctl data get edu:0x0 4 -o mem") == ["memory.bin"]
     assert complete(client, "devregctl --cacert mem") == ["memory.bin"]
     assert complete(client, "devregctl reserve edu -- cat mem") == ["memory.bin"]
