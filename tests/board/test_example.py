@@ -88,7 +88,7 @@ def write_file(example, size, seed=1):
     return example.folder / "data.bin"
 
 
-@pytest.mark.parametrize("size,pieces", [(1, 1), (4096, 1), (10000, 3)])
+@pytest.mark.parametrize("size,pieces", [(1, 1), (2048, 1), (5000, 3)])
 def test_round_trip(example, size, pieces):
     file = write_file(example, size)
     code, out, err = example.run(file)
@@ -112,7 +112,7 @@ def test_round_trip_of_streaming_buffers(example):
 
 def test_the_octets_were_in_the_device(example):
     """What its own memory has afterwards is the last piece."""
-    file = write_file(example, 4096 + 512, seed=3)
+    file = write_file(example, 2048 + 512, seed=3)
     assert example.run(file)[0] == 0
     (bus,) = re.findall(r"^b-\S+ (0x\S+)$", example.devregctl("buffer", "alloc", example.device, "4k", "--bits", "28"), re.M)
     (one,) = example.buffers()
@@ -126,7 +126,7 @@ def test_the_octets_were_in_the_device(example):
         board.wait_for(example.is_idle, "the device is done", timeout=10)
         got = subprocess.run(["devregctl", "buffer", "get", one, "--length", "512"], env=example.environment, check=True,
                              stdout=subprocess.PIPE, timeout=60).stdout
-        assert got == file.read_bytes()[4096:]
+        assert got == file.read_bytes()[2048:]
     finally:
         example.devregctl("buffer", "free", one)
 
