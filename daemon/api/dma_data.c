@@ -33,22 +33,22 @@ static void free_data(struct call *call)
     free(data);
 }
 
-static int new_data(struct call *call, struct dma_buffer *buffer, const struct byte_range *range,
-        struct data **ret_data, struct error *error)
+/* NULL with the error when the buffer is lost, or out of memory. */
+static struct data *new_data(
+        struct call *call, struct dma_buffer *buffer, const struct byte_range *range, struct error *error)
 {
     struct data *data = calloc(1, sizeof(*data));
-    int r;
 
-    if (!data)
-        return error_set(error, -ENOMEM, "out of memory: try again");
-    r = dma_extent_begin(&data->extent, call, buffer, range, error);
-    if (r < 0) {
+    if (!data) {
+        error_set(error, -ENOMEM, "out of memory: try again");
+        return NULL;
+    }
+    if (dma_extent_begin(&data->extent, call, buffer, range, error) < 0) {
         free(data);
-        return r;
+        return NULL;
     }
     data->pieces.free = free_data;
-    *ret_data = data;
-    return 0;
+    return data;
 }
 
 static int choose_offset(const struct call *call, uint64_t *ret_offset, struct error *error)
@@ -102,7 +102,7 @@ static int get(struct call *call, struct error *error)
 {
     struct dma_buffer *buffer = dma_buffers_find(call->daemon, call->principal, call->parameters[0], error);
     struct call_transfer *transfer = call->transfer;
-    struct byte_range range;
+    struct byte_range range = {0};
     struct data *data;
     int r;
 
@@ -116,9 +116,9 @@ static int get(struct call *call, struct error *error)
     r = claim_piece(call, range.length, error);
     if (r < 0)
         return r;
-    r = new_data(call, buffer, &range, &data, error);
-    if (r < 0)
-        return r;
+    data = new_data(call, buffer, &range, error);
+    if (!data)
+        return error->code;
     data->pieces.give = give;
     data->pieces.size = range.length;
     if (transfer->range)
@@ -184,7 +184,7 @@ static void finish_put(struct call *call)
 static int put(struct call *call, struct error *error)
 {
     struct dma_buffer *buffer = dma_buffers_find(call->daemon, call->principal, call->parameters[0], error);
-    struct byte_range range;
+    struct byte_range range = {0};
     struct data *data;
     int r;
 
@@ -193,10 +193,11 @@ static int put(struct call *call, struct error *error)
     r = choose_put(call, dma_buffer_size(buffer), &range, error);
     if (r == -ERANGE)
         byte_range_format(NULL, dma_buffer_size(buffer), call->transfer->content_range);
-    if (r == 0)
-        r = new_data(call, buffer, &range, &data, error);
     if (r < 0)
         return r;
+    data = new_data(call, buffer, &range, error);
+    if (!data)
+        return error->code;
     data->pieces.take = take;
     call->transfer->pieces = &data->pieces;
     call->finish = finish_put;

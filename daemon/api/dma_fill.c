@@ -38,6 +38,7 @@ static int take_range(
 
 struct fill {
     struct call_wait wait;
+    struct call *call;
     struct dma_extent extent;
     sd_event_source *round;
     unsigned char pattern[8];
@@ -67,7 +68,7 @@ static bool fill_piece(struct fill *fill)
 
     if (r == 0 && extent->done < extent->range.length)
         return true;
-    extent->call->wait = NULL;
+    fill->call->wait = NULL;
     if (r < 0)
         dma_extent_fail(extent);
     else
@@ -113,7 +114,7 @@ static int prepare_fill(struct call *call, struct fill *fill, struct error *erro
 {
     json_auto_t *body = NULL;
     struct dma_buffer *buffer = dma_buffers_find(call->daemon, call->principal, call->parameters[0], error);
-    struct byte_range range;
+    struct byte_range range = {0};
     int r;
 
     if (!buffer)
@@ -139,6 +140,8 @@ static int begin_fill(struct call *call, struct error *error)
 
     if (!fill)
         return error_set(error, -ENOMEM, "out of memory: try again");
+    fill->call = call;
+    fill->width = 1;
     r = prepare_fill(call, fill, error);
     if (r < 0 || !fill_piece(fill))
         return r;
@@ -209,7 +212,7 @@ static int begin_handing(struct call *call, struct error *error)
     json_auto_t *body = NULL;
     struct dma_buffer *buffer = dma_buffers_find(call->daemon, call->principal, call->parameters[0], error);
     _cleanup_free_ struct handing *handing = calloc(1, sizeof(*handing));
-    struct byte_range range;
+    struct byte_range range = {0};
     int r;
 
     if (!buffer)
