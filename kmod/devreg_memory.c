@@ -97,7 +97,8 @@ static int add_chunk(struct memory *memory, size_t size, gfp_t gfp)
         chunk->address = dma_alloc_coherent(memory->device, size, &chunk->bus, gfp);
     else
         chunk->page = dma_alloc_pages(memory->device, size, &chunk->bus, memory->direction, gfp);
-    if (!chunk->address && !chunk->page)
+    /* What checks drivers' use of DMA wants this asked of pages too, although there are none then. */
+    if (!chunk->address && (!chunk->page || dma_mapping_error(memory->device, chunk->bus)))
         return -ENOMEM;
     memory->chunk_count++;
     return 0;

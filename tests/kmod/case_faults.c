@@ -406,12 +406,13 @@ const struct test_case fault_cases[] = {
         {"faults_claim_window", claim_window, CASE_FAULTS},
         {"faults_opening_interrupts", opening_interrupts, CASE_FAULTS},
         {"faults_acknowledging", acknowledging, CASE_FAULTS},
-        {"faults_allocating", allocating, CASE_FAULTS},
         {"faults_setting_safe_state", setting_safe_state, CASE_FAULTS},
         {"faults_mapping", mapping, CASE_FAULTS},
         {"faults_accessing", accessing, CASE_FAULTS},
         {"faults_binding", binding, CASE_FAULTS},
         {"faults_closing", closing, CASE_FAULTS},
         {"faults_unbinding", unbinding, CASE_FAULTS},
+        // Last, as it ends the kernel's own checks of DMA, which need memory too.
+        {"faults_allocating", allocating, CASE_FAULTS},
         {0},
 };

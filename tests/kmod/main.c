@@ -41,6 +41,9 @@ static const char TROUBLE[] =
         "x86/PAT:.*(conflict|expected|freeing invalid)|Bad page|unreferenced object|soft lockup|held.*exit|"
         "cannot create duplicate";
 
+// Of a failure that a case asked for: the kernel's own checks of DMA need memory too.
+static const char ALLOWED[] = "DMA-API: cacheline tracking ENOMEM";
+
 struct before {
     char *iomem, *ioports, *users;
 };
@@ -106,7 +109,7 @@ static bool log_is_clean(int log)
         char *message = strchr(record, ';');
         message = message ? message + 1 : record;
         message[strcspn(message, "\n")] = 0;
-        if (regexec(&trouble, message, 0, NULL, 0) == 0)
+        if (regexec(&trouble, message, 0, NULL, 0) == 0 && !strstr(message, ALLOWED))
             clean = false;
         fprintf(text, "# kernel: %s\n", message);
     }

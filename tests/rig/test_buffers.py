@@ -25,12 +25,18 @@ def nothing_left(http, guest):
     yield
     for buffer in http.get("/v1/buffers")["buffers"]:
         http.request("DELETE", f"/v1/buffers/{buffer['id']}")
-    assert dma(http, EDU)["total"] == 0
+    assert kept(http, EDU) == (0, 0)
     assert guest.output("dmesg --level=emerg,alert,crit,err,warn | grep -Ei 'BUG|WARNING|Oops|DMA-API|lost for good' || true") == ""
 
 
 def dma(http, device):
     return http.get(f"/v1/devices/{device}")["dma"]
+
+
+def kept(http, device):
+    """How many buffers, and octets of those that were closed. Other devices have theirs, so the total is theirs too."""
+    row = dma(http, device)
+    return row["buffers"], row["retained"]
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ def test_round_trip(http, guest, devregctl, allocate, edu, put, get, kind):
     assert get(back) == bytes(7) + octets[100:3100] + bytes(65536 - 3007)
     assert devregctl("buffer", "free", out, back).returncode == 0
     assert not is_master(guest, EDU)
-    assert dma(http, EDU)["total"] == 0
+    assert kept(http, EDU) == (0, 0)
 
 
 def test_pool(http, devregctl, edu, get):
@@ -128,15 +134,15 @@ def test_pool(http, devregctl, edu, get):
 
 
 def test_more_than_there_is(http, devregctl, allocate):
-    """A large piece that 28 bits reach can't be had; the same in segments can't either, and both say what would help."""
+    """More than may be, and more in one piece than there is: refused with what would help, and nothing is lost."""
     for kind in KINDS:
         result = devregctl("buffer", "alloc", EDU, "200M", "--kind", kind, "--bits", 28)
-        assert result.returncode not in (0, 1), result
-        assert result.stdout == "" and "200" in result.stderr, result
-    result = devregctl("buffer", "alloc", EDU, "16M", "--kind", "coherent", "--bits", 24)
-    assert result.returncode != 0 and "scattered" in result.stderr, result
-    identifier, _ = allocate(EDU, "24M", "--kind", "scattered") if dma(http, EDU)["translated"] else allocate(EDU, "4M", "--kind",
-                                                                                                              "scattered")
+        assert result.returncode not in (0, 1) and result.stdout == "", result
+        assert str(dma(http, EDU)["size_max"]) in result.stderr and "ask for less" in result.stderr, result
+    if not dma(http, EDU)["translated"]:
+        result = devregctl("buffer", "alloc", EDU, "16M", "--kind", "coherent", "--bits", 24)
+        assert result.returncode != 0 and "scattered" in result.stderr and "reserve_mib" in result.stderr, result
+    identifier, _ = allocate(EDU, "4M", "--kind", "scattered")
     assert devregctl("buffer", "free", identifier).returncode == 0
 
 
@@ -166,7 +172,7 @@ def test_script_dies_mid_transfer(http, guest, allocate, edu, eventually):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     eventually(lambda: http.request("GET", f"/v1/buffers/{identifier}")[0] == 404)
-    eventually(lambda: dma(http, EDU)["total"] == 0)
+    eventually(lambda: kept(http, EDU) == (0, 0))
     assert not is_master(guest, EDU)
 
 
@@ -182,7 +188,7 @@ def test_daemon_dies_mid_transfer(http, guest, devregctl, allocate, edu, eventua
     guest.run("systemctl restart devregd")
     eventually(lambda: answers(http))
     assert http.request("GET", f"/v1/buffers/{identifier}")[0] == 404
-    assert dma(http, EDU)["total"] == 0
+    assert kept(http, EDU) == (0, 0)
     assert not is_master(guest, EDU)
     assert devregctl("read", f"{EDU}:0x4").stdout == f"{~0x12345678 & 0xffffffff:#010x}\n"
     assert devregctl("release", reservation).returncode == 0
@@ -198,22 +204,25 @@ def answers(http):
 def test_kept_while_the_device_may_write(http, guest, devregctl, allocate, edu, eventually):
     """Its interrupts are messages, so it goes on mastering the bus: what ended by itself is kept, shown, and freed when the device is
     bound anew."""
+    before = dma(http, MSI)["retained"]
     identifier, bus = allocate(MSI, "64k", "--for", "1s")
     edu(MSI, OWN_MEMORY, bus, 4000, TO_MEMORY)
     eventually(lambda: http.request("GET", f"/v1/buffers/{identifier}")[0] == 404)
-    eventually(lambda: dma(http, MSI)["retained"] == 65536)
-    assert "65536" in devregctl("show", MSI).stdout or "64" in devregctl("show", MSI).stdout
+    eventually(lambda: dma(http, MSI)["retained"] == before + 65536)
+    assert re.search(r"retained +\d+ KiB", devregctl("show", MSI).stdout)
     other, _ = allocate(MSI, "64k")
     assert devregctl("buffer", "free", other).returncode == 0
-    assert dma(http, MSI)["retained"] == 65536
+    assert dma(http, MSI)["retained"] == before + 65536
     assert devregctl("unbind", MSI).returncode == 0
     assert devregctl("bind", MSI).returncode == 0
     eventually(lambda: http.get(f"/v1/devices/{MSI}")["state"] == "present")
-    assert (dma(http, MSI)["retained"], dma(http, MSI)["total"]) == (0, 0)
+    assert dma(http, MSI)["retained"] == 0
 
 
 @pytest.mark.parametrize("how", ["unbound", "pulled out"])
 def test_device_goes_with_live_buffers(http, guest, rig, devregctl, allocate, edu, eventually, how):
+    if how == "pulled out" and dma(http, EDU)["translated"]:
+        pytest.skip("devices of this machine can't be pulled out")
     identifier, bus = allocate(EDU, "64k", "--kind", "scattered")
     edu(EDU, OWN_MEMORY, bus, 4000, TO_MEMORY)
     if how == "unbound":
@@ -229,7 +238,7 @@ def test_device_goes_with_live_buffers(http, guest, rig, devregctl, allocate, ed
     guest.run("/run/rig/bind-devices")
     eventually(lambda: http.get(f"/v1/devices/{EDU}")["state"] == "present")
     assert http.get(f"/v1/buffers/{identifier}")["state"] == "lost"
-    assert dma(http, EDU)["total"] == 0
+    assert kept(http, EDU) == (0, 0)
     assert devregctl("buffer", "free", identifier).returncode == 0
     fresh, _ = allocate(EDU, "64k")
     assert devregctl("buffer", "free", fresh).returncode == 0
@@ -259,13 +268,13 @@ def test_pulled_out_while_octets_move(http, guest, rig, devregctl, eventually):
 def test_binding_asks_for_force(devregctl, http, allocate, eventually):
     identifier, _ = allocate(EDU, "4k")
     result = devregctl("unbind", EDU)
-    assert result.returncode == 5 and identifier in result.stderr, result
+    assert result.returncode == 5 and "1 DMA buffer" in result.stderr and "force" in result.stderr, result
     assert http.get(f"/v1/buffers/{identifier}")["state"] == "live"
     assert devregctl("unbind", EDU, "--force").returncode == 0
     assert http.get(f"/v1/buffers/{identifier}")["state"] == "lost"
     assert devregctl("bind", EDU).returncode == 0
     assert devregctl("buffer", "free", identifier).returncode == 0
-    assert dma(http, EDU)["total"] == 0
+    assert kept(http, EDU) == (0, 0)
 
 
 def test_two_principals(http):
@@ -299,8 +308,7 @@ def test_two_principals(http):
 def test_again_and_again(http):
     """Allocated and freed again and again: the kernel's memory, the daemon's and its descriptors are as before."""
     def figures():
-        row = http.get("/v1/status")
-        return row["counters"]["buffers"], dma(http, EDU)["total"]
+        return http.get("/v1/status")["counters"]["buffers"], dma(http, EDU)["total"]
     before = figures()
     for number in range(500):
         status, buffer = http.json("POST", "/v1/buffers", {"device": EDU, "size": 4096 + number, "address_bits": 28,

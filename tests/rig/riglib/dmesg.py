@@ -25,7 +25,7 @@ TRACE = re.compile("Call Trace")
 
 # Heads of reports that are no trouble; the stack that a report prints goes with its head.
 # Failures that a test asked for.
-ALLOWED = (r"FAULT_INJECTION: forcing a failure",)
+ALLOWED = (r"FAULT_INJECTION: forcing a failure", r"DMA-API: cacheline tracking ENOMEM")
 REPORT_LINES = 40
 
 # A kernel that is in trouble may not answer at all; one that looks for leaks needs its time.
