@@ -322,8 +322,12 @@ const struct verb *verb_find(
     for (size_t i = 0; i < ELEMENTS(verbs); i++) {
         if (strncmp(verbs[i].name, words[0], length) != 0 || verbs[i].name[length] != ' ')
             continue;
-        failure_set(failure, EXIT_CODE_USAGE, "%s needs another word, as in: devregctl %s %s", words[0],
-                verbs[i].name, verbs[i].arguments);
+        if (count > 1)
+            failure_set(failure, EXIT_CODE_USAGE, "%s can't %s; devregctl --help lists what it can",
+                    words[0], words[1]);
+        else
+            failure_set(failure, EXIT_CODE_USAGE, "%s needs another word, as in: devregctl %s %s", words[0],
+                    verbs[i].name, verbs[i].arguments);
         return NULL;
     }
     failure_set(failure, EXIT_CODE_USAGE, "no verb %s; devregctl --help lists them", words[0]);

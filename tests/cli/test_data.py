@@ -243,7 +243,7 @@ def test_a_short_put_is_noticed(client, start):
     (["put", "ram:0x0", "/"], "/: Is a directory", 1),
     (["put", "ram:0x0", "a", "b"], "data put does not take b", 2),
     ([], "data needs another word", 2),
-    (["poke"], "data needs another word", 2),
+    (["poke"], "data can't poke", 2),
 ])
 def test_wrong_command_lines(client, start, words, expected, code):
     daemon = start(memory())
