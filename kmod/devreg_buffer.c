@@ -4,6 +4,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/file.h>
 #include <linux/log2.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
@@ -286,7 +287,6 @@ int buffer_call_info(struct call *call, void *argument)
     if (device->gone) {
         r = -ENODEV;
     } else {
-        device_settle(device);
         if (device_is_translated(device->device))
             info->flags |= DEVREG_BUFFER_TRANSLATED;
         info->address_bits = fls64(dma_get_required_mask(device->device));
@@ -375,7 +375,6 @@ static int begin(
         return -ENODEV;
     if (device->buffer_count >= DEVREG_BUFFERS_MAX)
         return -ENOSPC;
-    device_settle(device);
     r = memory_new(device->device, wanted, &buffer->memory);
     if (r)
         return r;

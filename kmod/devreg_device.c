@@ -61,6 +61,7 @@ void device_remove_bound(struct device *bound)
     revoke_regions(device);
     mutex_unlock(&devreg_lock);
     buffers_end(device, stopped);
+    memory_restore_mask(bound);
     mutex_unlock(&device->reset);
     wake_up_all(&device->wait);
     device_unref(device);

@@ -2,9 +2,15 @@
 /* Memory that a device reaches: found, mapped for it, and told to programs as segments. It is made of
  * chunks, each in one piece for both sides: one chunk where the device needs one piece, many of a pool or
  * where pieces will do. Whoever allocates and frees has the device, and nobody sets its masks meanwhile. */
+#ifdef HAVE_CC_PLATFORM
+#include <linux/cc_platform.h>
+#else
+#include <linux/mem_encrypt.h>
+#endif
 #include <linux/dma-map-ops.h>
 #include <linux/iommu.h>
 #include <linux/log2.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
@@ -42,7 +48,7 @@ u64 memory_total_max(void)
 
 u64 memory_size_max(void)
 {
-    return min_t(u64, memory_total_max(), SZ_4G);
+    return min_t(u64, memory_total_max(), IS_ENABLED(CONFIG_64BIT) ? SZ_4G : SZ_1G);
 }
 
 #ifdef CONFIG_IOMMU_API
@@ -58,6 +64,15 @@ bool device_is_translated(struct device *device)
     return false;
 }
 #endif
+
+static bool is_memory_encrypted(void)
+{
+#ifdef HAVE_CC_PLATFORM
+    return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
+#else
+    return mem_encrypt_active();
+#endif
+}
 
 static bool is_coherent(const struct memory *memory)
 {
@@ -89,6 +104,39 @@ static struct chunk *next_chunk(struct memory *memory, size_t size)
     return chunk;
 }
 
+static void free_chunk(const struct memory *memory, const struct chunk *chunk)
+{
+    if (memory->extent)
+        dma_unmap_page(memory->device, chunk->bus, chunk->size, memory->direction);
+    else if (is_coherent(memory))
+        dma_free_coherent(memory->device, chunk->size, chunk->address, chunk->bus);
+    else
+        dma_free_pages(memory->device, chunk->size, chunk->page, chunk->bus, memory->direction);
+}
+
+/* The kernel aligns a piece to its size, rounded up to a power of two; but not wherever it comes from. */
+static bool is_well_placed(const struct memory *memory, const struct chunk *chunk)
+{
+    u64 last = chunk->bus + (chunk->size - 1);
+
+    if (chunk->bus & (memory->alignment - 1))
+        return false;
+    return !memory->boundary || !((chunk->bus ^ last) & ~(memory->boundary - 1));
+}
+
+/* The one that next_chunk() gave, which is there now. */
+static int keep_chunk(struct memory *memory)
+{
+    const struct chunk *chunk = &memory->chunks[memory->chunk_count];
+
+    if (!is_well_placed(memory, chunk)) {
+        free_chunk(memory, chunk);
+        return -ENOMEM;
+    }
+    memory->chunk_count++;
+    return 0;
+}
+
 static int add_chunk(struct memory *memory, size_t size, gfp_t gfp)
 {
     struct chunk *chunk = next_chunk(memory, size);
@@ -100,18 +148,7 @@ static int add_chunk(struct memory *memory, size_t size, gfp_t gfp)
     /* What checks drivers' use of DMA wants this asked of pages too, although there are none then. */
     if (!chunk->address && (!chunk->page || dma_mapping_error(memory->device, chunk->bus)))
         return -ENOMEM;
-    memory->chunk_count++;
-    return 0;
-}
-
-static void free_chunk(const struct memory *memory, const struct chunk *chunk)
-{
-    if (memory->extent)
-        dma_unmap_page(memory->device, chunk->bus, chunk->size, memory->direction);
-    else if (is_coherent(memory))
-        dma_free_coherent(memory->device, chunk->size, chunk->address, chunk->bus);
-    else
-        dma_free_pages(memory->device, chunk->size, chunk->page, chunk->bus, memory->direction);
+    return keep_chunk(memory);
 }
 
 static void free_chunks(struct memory *memory)
@@ -134,68 +171,67 @@ static int make_room(struct memory *memory, u64 count)
 
 /* --- In one piece --- */
 
-static bool suits(const struct memory *memory, const struct devreg_allocate_buffer *wanted, u64 alignment)
+/* What was set aside is mapped as any memory of a program's would be. That is coherent where the processor's
+ * caches know of the device, and no copy is in between. */
+static int map_extent(struct memory *memory, struct chunk *chunk)
 {
-    return !(memory->chunks[0].bus & (alignment - 1)) &&
-           !(wanted->boundary && (memory->chunks[0].bus ^ (memory->chunks[0].bus + wanted->size - 1)) &
-                                         ~(wanted->boundary - 1));
+    chunk->page = extent_page(memory->extent);
+    chunk->bus = dma_map_page(memory->device, chunk->page, 0, chunk->size, memory->direction);
+    if (dma_mapping_error(memory->device, chunk->bus))
+        return -ENOMEM;
+    if (is_coherent(memory) && dma_need_sync(memory->device, chunk->bus)) {
+        free_chunk(memory, chunk);
+        return -ENOMEM;
+    }
+    return keep_chunk(memory);
 }
 
-/* What was set aside is mapped as any memory of a program's would be: where the processor's caches know
- * nothing of devices it can't be coherent. */
-static int use_extent(struct memory *memory, u64 size, u64 alignment, u64 limit)
+static int use_extent(struct memory *memory, const struct devreg_allocate_buffer *wanted)
 {
-    struct chunk *chunk = next_chunk(memory, size);
+    bool translated = device_is_translated(memory->device);
+    bool asked = wanted->flags & DEVREG_BUFFER_RESERVED;
+    int r;
 
     if (is_coherent(memory) && !dev_is_dma_coherent(memory->device))
         return -ENOMEM;
-    memory->extent = reserve_take(size, alignment, device_is_translated(memory->device) ? U64_MAX : limit);
+    memory->extent = reserve_take(memory->size, translated ? PAGE_SIZE : memory->alignment,
+            translated ? U64_MAX : DMA_BIT_MASK(wanted->address_bits), asked);
     if (!memory->extent)
         return -ENOMEM;
-    chunk->page = extent_page(memory->extent);
-    chunk->bus = dma_map_page(memory->device, chunk->page, 0, size, memory->direction);
-    if (dma_mapping_error(memory->device, chunk->bus)) {
+    r = map_extent(memory, next_chunk(memory, memory->size));
+    if (r) {
         reserve_give_back(memory->extent);
         memory->extent = NULL;
-        return -ENOMEM;
+        return r;
     }
-    memory->chunk_count = 1;
     memory->flags |= DEVREG_BUFFER_RESERVED;
     return 0;
 }
 
-/* The kernel aligns a piece to its size, rounded up to a power of two. */
 static int fill_with_one(struct memory *memory, const struct devreg_allocate_buffer *wanted)
 {
-    u64 alignment = max_t(u64, wanted->alignment, PAGE_SIZE);
-    u64 size = max(memory->size, alignment);
     int r = make_room(memory, 1);
 
     if (r)
         return r;
     r = -ENOMEM;
     if (!(wanted->flags & DEVREG_BUFFER_RESERVED))
-        r = add_chunk(memory, size, GFP_BUFFER);
-    if (r == -ENOMEM)
-        r = use_extent(memory, memory->size, wanted->boundary ? roundup_pow_of_two(size) : alignment,
-                DMA_BIT_MASK(wanted->address_bits));
-    if (r == 0 && !suits(memory, wanted, alignment))
-        r = -ENOMEM;
-    return r;
+        r = add_chunk(memory, max(memory->size, memory->alignment), GFP_BUFFER);
+    return r == -ENOMEM ? use_extent(memory, wanted) : r;
 }
 
 /* --- In pieces --- */
 
 static int fill_with_pieces(struct memory *memory, const struct devreg_allocate_buffer *wanted)
 {
-    u64 least = max_t(u64, wanted->alignment, PAGE_SIZE);
+    u64 least = memory->alignment;
     u64 piece = max_t(u64, PIECE_MAX, least);
     u64 done = 0;
     int r;
 
     if (wanted->boundary)
         piece = min(piece, wanted->boundary);
-    r = make_room(memory, DIV_ROUND_UP(memory->size, least));
+    r = make_room(memory, ALIGN(memory->size, least) >> ilog2(least));
     while (r == 0 && done < memory->size) {
         while (piece > least && piece > memory->size - done)
             piece /= 2;
@@ -253,8 +289,9 @@ static int list_segments(struct memory *memory, u64 boundary)
 static void lay_out(struct memory *memory, u64 chunk_size, u64 boundary)
 {
     memory->block = boundary && boundary < chunk_size ? boundary : chunk_size;
-    memory->per_block = memory->block / memory->stride;
-    memory->per_chunk = memory->per_block * (chunk_size / memory->block);
+    memory->alignment = max(memory->alignment, boundary ? memory->block : 1);
+    memory->per_block = div64_u64(memory->block, memory->stride);
+    memory->per_chunk = memory->per_block << (ilog2(chunk_size) - ilog2(memory->block));
 }
 
 static int fill_with_objects(
@@ -287,7 +324,8 @@ static int fill_pool(struct memory *memory, const struct devreg_allocate_buffer 
     memory->stride = ALIGN(wanted->size, alignment);
     memory->segment_count = wanted->count;
     least = max_t(u64, roundup_pow_of_two(memory->stride), PAGE_SIZE);
-    usual = min_t(u64, roundup_pow_of_two(memory->stride * wanted->count), POOL_CHUNK);
+    usual = min_t(
+            u64, roundup_pow_of_two(min_t(u64, memory->stride * wanted->count, POOL_CHUNK)), POOL_CHUNK);
     if (usual > least)
         r = fill_with_objects(memory, wanted, usual, GFP_PIECE);
     if (r == -ENOMEM)
@@ -411,7 +449,7 @@ static int settle_total(struct memory *memory)
     u32 i;
 
     for (i = 0; i < memory->chunk_count; i++)
-        taken += memory->chunks[i].size;
+        taken += PAGE_SIZE << get_order(memory->chunks[i].size);
     if (taken > memory->taken && take_total(taken - memory->taken))
         return -E2BIG;
     memory->taken = max(taken, memory->taken);
@@ -424,7 +462,8 @@ int memory_new(
     struct memory *memory;
     int r;
 
-    if (dma_set_mask_and_coherent(device, DMA_BIT_MASK(wanted->address_bits)))
+    /* Where memory is encrypted, what programs see of it and what devices see would be two things. */
+    if (is_memory_encrypted() || dma_set_mask_and_coherent(device, DMA_BIT_MASK(wanted->address_bits)))
         return -EOPNOTSUPP;
     memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
     if (!memory)
@@ -432,6 +471,9 @@ int memory_new(
     memory->device = device;
     memory->flags = wanted->flags & ~DEVREG_BUFFER_RESERVED;
     memory->direction = find_direction(wanted->flags);
+    memory->address_bits = wanted->address_bits;
+    memory->alignment = max_t(u64, wanted->alignment, PAGE_SIZE);
+    memory->boundary = memory->flags & DEVREG_BUFFER_POOL ? 0 : wanted->boundary;
     memory->size = PAGE_ALIGN(wanted->size * wanted->count);
     r = take_total(memory->size);
     if (r == 0) {
@@ -450,8 +492,10 @@ int memory_new(
     return 0;
 }
 
+/* Some ways to memory depend on how far the device reaches, and go back as they came. */
 void memory_free(struct memory *memory)
 {
+    dma_set_mask_and_coherent(memory->device, DMA_BIT_MASK(memory->address_bits));
     free_chunks(memory);
     if (memory->extent)
         reserve_give_back(memory->extent);
@@ -459,6 +503,12 @@ void memory_free(struct memory *memory)
     kvfree(memory->segments);
     kvfree(memory->chunks);
     kfree(memory);
+}
+
+void memory_restore_mask(struct device *device)
+{
+    if (device->dma_mask)
+        dma_set_mask_and_coherent(device, DMA_BIT_MASK(32));
 }
 
 void memory_forget(struct memory *memory)

@@ -143,7 +143,7 @@ int __init reserve_init(void)
         return -EINVAL;
     }
     block_order = min_t(unsigned int, order_base_2(pages), LARGEST_ORDER);
-    blocks_per_extent = DIV_ROUND_UP(pages, 1UL << block_order);
+    blocks_per_extent = (pages + (1UL << block_order) - 1) >> block_order;
     extents = kcalloc(reserve_count, sizeof(*extents), GFP_KERNEL);
     if (!extents)
         return -ENOMEM;
@@ -173,6 +173,12 @@ void reserve_done(void)
     extent_count = 0;
 }
 
+/* What needs no large piece does not get one unasked. */
+static bool is_worth_it(u64 size, bool asked)
+{
+    return asked || size > extent_size() / 4;
+}
+
 static bool fits(const struct extent *extent, u64 size, u64 alignment, u64 limit)
 {
     u64 start = PFN_PHYS(extent->pfn);
@@ -180,14 +186,14 @@ static bool fits(const struct extent *extent, u64 size, u64 alignment, u64 limit
     return !extent->used && size <= extent_size() && !(start & (alignment - 1)) && start + size - 1 <= limit;
 }
 
-struct extent *reserve_take(u64 size, u64 alignment, u64 limit)
+struct extent *reserve_take(u64 size, u64 alignment, u64 limit, bool asked)
 {
     struct extent *found = NULL;
     unsigned int i;
     u64 offset;
 
     mutex_lock(&lock);
-    for (i = 0; !found && i < extent_count; i++) {
+    for (i = 0; !found && is_worth_it(size, asked) && i < extent_count; i++) {
         if (fits(&extents[i], size, alignment, limit))
             found = &extents[i];
     }

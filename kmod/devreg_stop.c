@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A device may write to memory while somebody has a buffer of it, or its messages for interrupts. Memory of
- * a buffer is freed when nobody can write to it any more: its program says that the device has let it go; or
- * the device was kept from writing, and what was on its way has arrived; or it was reset; or it was told to
- * stop by the writes that its program left for that. */
-#include <linux/sched.h>
+ * a buffer is freed when its program says that the device has let it go; any other is retained. Keeping the
+ * device from the bus is not enough to free that: it goes on where it was when the next program lets it. It
+ * has to be reset, or told to stop by the writes that its program left for that, or be taken from us: then
+ * whoever gets it begins with resetting it. */
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -17,9 +17,6 @@ static void set_master(struct devreg_device *device, bool on)
 void device_add_master(struct devreg_device *device)
 {
     lockdep_assert_held(&device->reset);
-    /* Nothing wrote while nobody was there: this is the last moment to be sure of that. */
-    if (device->masters == 0)
-        device_settle(device);
     if (device->masters++ == 0)
         set_master(device, true);
 }
@@ -27,19 +24,14 @@ void device_add_master(struct devreg_device *device)
 void device_drop_master(struct devreg_device *device)
 {
     lockdep_assert_held(&device->reset);
-    if (--device->masters > 0)
-        return;
-    set_master(device, false);
-    /* Of a program that ends, all goes: the device is told to stop first, see device_stop(). */
-    if (!(current->flags & PF_EXITING))
-        device_settle(device);
+    if (--device->masters == 0)
+        set_master(device, false);
 }
 
 void device_restore_master(struct devreg_device *device)
 {
     lockdep_assert_held(&device->reset);
-    if (device->masters > 0)
-        set_master(device, true);
+    set_master(device, device->masters > 0);
 }
 
 void device_retain(struct devreg_device *device, struct memory *memory)
@@ -73,23 +65,11 @@ static void forget_retained(struct devreg_device *device)
     }
 }
 
-/* told: writes were made that stop it. Where nothing can be waited for, they have to do. */
-static bool has_stopped(struct devreg_device *device, bool told)
+/* Waits for what the device was writing when it was kept from more. Where that can't be waited for, only
+ * writes that stop it will do. */
+static bool is_drained(struct devreg_device *device, bool told)
 {
     return device->bus->drain ? device->bus->drain(device->device) : told;
-}
-
-void device_settle(struct devreg_device *device)
-{
-    lockdep_assert_held(&device->reset);
-    if (device->masters > 0 || list_empty(&device->retained))
-        return;
-    if (has_stopped(device, false))
-        device_free_retained(device);
-    else
-        dev_warn_ratelimited(device->device,
-                "devreg: it may still write to memory: %llu octets of closed buffers are kept\n",
-                device->retained_size);
 }
 
 void device_stop(struct devreg_device *device)
@@ -99,13 +79,16 @@ void device_stop(struct devreg_device *device)
     lockdep_assert_held(&device->reset);
     safe_state_drop(device);
     device->bus->quiet(device->device);
-    if (list_empty(&device->retained))
-        return;
-    /* Otherwise it goes on where it was as soon as the next program lets it. */
-    if (device_reset_alone(device) == 0 || has_stopped(device, told))
+    if (list_empty(&device->retained) || device_reset_alone(device) == 0)
+        return; /* a reset frees it */
+    if (told && is_drained(device, told))
         device_free_retained(device);
     else
-        device_settle(device); /* and says so */
+        dev_warn(device->device,
+                "devreg: %llu octets of buffers are kept until it is unbound: it can't be reset, and nobody "
+                "said how "
+                "to stop it\n",
+                device->retained_size);
 }
 
 bool device_stop_for_good(struct devreg_device *device)
@@ -117,7 +100,7 @@ bool device_stop_for_good(struct devreg_device *device)
     lockdep_assert_held(&device->reset);
     safe_state_drop(device);
     device->bus->quiet(device->device);
-    stopped = !present || has_stopped(device, told);
+    stopped = !present || is_drained(device, told);
     if (stopped) {
         device_free_retained(device);
     } else if (device->retained_size > 0) {

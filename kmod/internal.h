@@ -252,16 +252,13 @@ int device_call_open(struct call *call, void *argument);
 void device_add_master(struct devreg_device *device);
 void device_drop_master(struct devreg_device *device);
 
-/* After a reset, which ends it. */
+/* After a reset, which may have changed it either way. */
 void device_restore_master(struct devreg_device *device);
 
 struct memory;
 
 /* Keeps memory of a buffer that is closed until the device can't write to it any more. */
 void device_retain(struct devreg_device *device, struct memory *memory);
-
-/* Tries to free it, when nothing else of the device must write to memory. */
-void device_settle(struct devreg_device *device);
 
 /* Frees it all: the device was reset. */
 void device_free_retained(struct devreg_device *device);
@@ -305,6 +302,8 @@ struct memory {
     struct chunk *chunks;
     u32 segment_count;
     struct devreg_segment *segments; /* NULL of a pool, whose objects are computed */
+    u32 address_bits;
+    u64 alignment, boundary; /* of chunks; boundary 0: none */
 
     /* Of a pool. */
     u64 object_size, stride, block; /* no object crosses a multiple of `block` in a chunk */
@@ -315,6 +314,9 @@ struct memory {
 int memory_new(
         struct device *device, const struct devreg_allocate_buffer *wanted, struct memory **ret_memory);
 void memory_free(struct memory *memory);
+
+/* For the next driver: as it was before the first buffer. */
+void memory_restore_mask(struct device *device);
 
 /* It can never be freed: as if it were no longer ours. */
 void memory_forget(struct memory *memory);
@@ -337,9 +339,9 @@ struct extent;
 int __init reserve_init(void);
 void reserve_done(void);
 
-/* One of at least `size` octets, below `limit`, at a multiple of `alignment`, zeroed; NULL: there is none.
- */
-struct extent *reserve_take(u64 size, u64 alignment, u64 limit);
+/* One of at least `size` octets, below `limit`, at a multiple of `alignment`, zeroed; NULL: there is none,
+ * or that is too little for one and it was not asked for. */
+struct extent *reserve_take(u64 size, u64 alignment, u64 limit, bool asked);
 void reserve_give_back(struct extent *extent);
 struct page *extent_page(const struct extent *extent);
 void reserve_describe(u64 *size, u64 *free);

@@ -119,9 +119,9 @@ struct devreg_claim {
  * like that.
  *
  * When the last of these descriptors is closed, by whatever end of the program too: the writes of
- * DEVREG_SET_SAFE_STATE are made, bus mastering ends, what the device was writing is waited for, and memory
- * of buffers that were not let go is freed; before that the device is reset, if it can be and there is such
- * memory.
+ * DEVREG_SET_SAFE_STATE are made, bus mastering ends, and if there is memory of buffers that were not let
+ * go, the device is reset, if it can be. A device that was neither reset nor told to stop by such writes
+ * keeps that memory until it is unbound.
  *
  * Returns a device descriptor, or -1 with
  *
@@ -391,8 +391,8 @@ struct devreg_dma_info {
  * alignment is at least a page's, of objects 8.
  *
  * When the descriptor is closed, and DEVREG_LET_GO was not called, the device may still write to the memory,
- * so it is retained until it can't: its last buffer and its messages for interrupts are closed, which ends
- * bus mastering, or it is reset.
+ * so it is retained until it can't: the device is reset by DEVREG_RESET, or unbound, or stopped as
+ * DEVREG_OPEN_DEVICE says.
  *
  * Returns a buffer descriptor, or -1 with
  *

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define CLAIM_PREFIX "devreg:"
@@ -205,6 +206,18 @@ static int set_driver(const char *bus, const char *device, bool devreg)
     return bound ? 0 : try_bind(bus, device);
 }
 
+// What programs have left of buffers that nobody stopped the device from writing to goes when it is unbound.
+static bool retains_memory(void)
+{
+    struct devreg_dma_info info = {.argsz = sizeof(info)};
+    int control = open(DEVREG_PATH, O_RDWR | O_CLOEXEC);
+    int device = control < 0 ? -1 : open_device(control, DEVREG_DEVICE_PCI, EDU, NULL);
+    bool retains = device >= 0 && ioctl(device, DEVREG_DMA_INFO, &info) == 0 && info.retained > 0;
+    close(device);
+    close(control);
+    return retains;
+}
+
 int settle(void)
 {
     static const struct {
@@ -230,6 +243,8 @@ int settle(void)
             return -1;
         }
     }
+    if (retains_memory())
+        return set_driver("pci", EDU, false) || set_driver("pci", EDU, true);
     return 0;
 }
 
