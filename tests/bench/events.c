@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,11 +18,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "figures.h"
+#include "request.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -63,95 +62,24 @@ struct bench {
     _Atomic uint64_t after; /* likewise, once it is known */
 };
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
-{
-    va_list arguments;
-
-    fprintf(stderr, "bench-events: ");
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "\n");
-    exit(EXIT_FAILURE);
-}
-
 /* Requests. */
-
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        fail("%s: %s", path, strerror(errno));
-    return fd;
-}
-
-static void send_all(int fd, const void *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
-
-        if (sent < 0)
-            fail("sending a request: %s", strerror(errno));
-        data = (const char *)data + sent;
-        size -= (size_t)sent;
-    }
-}
-
-/* The number after a key of JSON without blanks. */
-static uint64_t number_in(const char *text, const char *key)
-{
-    const char *found = strstr(text, key);
-
-    if (!found)
-        fail("there is no %s in: %s", key, text);
-    return strtoull(found + strlen(key), NULL, 10);
-}
-
-/* Sends the body, of the type, on the connection for this; its answer is small. */
-static void ask(struct bench *bench, const char *method, const char *path, const char *type,
-        const void *body, size_t size, char answer[4096])
-{
-    char head[512];
-    size_t received = 0;
-    const char *end;
-
-    snprintf(head, sizeof(head),
-            "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", method, path,
-            type, size);
-    send_all(bench->control, head, strlen(head));
-    send_all(bench->control, body, size);
-    do {
-        ssize_t part = read(bench->control, answer + received, 4095 - received);
-
-        if (part <= 0)
-            fail("%s %s: no answer", method, path);
-        received += (size_t)part;
-        answer[received] = '\0';
-        end = strstr(answer, "\r\n\r\n");
-    } while (!end || received < (size_t)(end + 4 - answer) + number_in(answer, "Content-Length: "));
-    if (strncmp(answer, "HTTP/1.1 200", 12) != 0)
-        fail("%s %s: %s", method, path, answer);
-}
 
 static uint64_t ask_count(struct bench *bench)
 {
-    char path[256], answer[4096];
+    char path[256], answer[REQUEST_ANSWER_BYTES];
 
     snprintf(path, sizeof(path), "/v1/interrupts/%s", bench->source);
-    ask(bench, "GET", path, "text/plain", "", 0, answer);
+    ask(bench->control, "GET", path, NULL, NULL, 0, answer);
     return number_in(answer, "\"count\":");
 }
 
 static void write_register(struct bench *bench, unsigned offset, unsigned value)
 {
-    char path[256], body[64], answer[4096];
+    char path[256], body[64], answer[REQUEST_ANSWER_BYTES];
 
     snprintf(path, sizeof(path), "/v1/regions/%s/registers/0x%x", bench->source, offset);
     snprintf(body, sizeof(body), "{\"value\":\"0x%x\"}", value);
-    ask(bench, "PUT", path, "application/json", body, strlen(body), answer);
+    ask(bench->control, "PUT", path, "application/json", body, strlen(body), answer);
 }
 
 /* The raiser's thread. */
@@ -169,7 +97,7 @@ static void raise_by_odd(struct bench *bench, const struct raising *raising)
 
 static void raise_by_edu(struct bench *bench, const struct raising *raising)
 {
-    char path[256], answer[4096];
+    char path[256], answer[REQUEST_ANSWER_BYTES];
     uint32_t *values;
 
     for (unsigned i = 0; raising->pace_us && i < raising->count; i++) {
@@ -184,7 +112,8 @@ static void raise_by_edu(struct bench *bench, const struct raising *raising)
     for (unsigned i = 0; i < raising->count; i++)
         memcpy(&values[i], "\1\0\0", 4);
     snprintf(path, sizeof(path), "/v1/regions/%s/data?offset=0x60&width=32&fixed=1", bench->source);
-    ask(bench, "PUT", path, "application/octet-stream", values, raising->count * sizeof(*values), answer);
+    ask(bench->control, "PUT", path, "application/octet-stream", values, raising->count * sizeof(*values),
+            answer);
     free(values);
 }
 
