@@ -7,18 +7,16 @@ subscribers, in turn.
 Prints what they print, "bare ..." and "10 ..." for each number of subscribers; for the simulated board also "memory ...".
 """
 import contextlib
-import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
-import tempfile
-import time
+
+from one_devregd import running
 
 FILL = 70000        # more events than devregd keeps, so that the memory for them has been used
 MEMORY_EVENTS, MEMORY_SUBSCRIBERS = 200000, 100
-STARTED_S = 30
 INTERRUPTED = 0     # the processor that takes a real device's interrupts, from which its bursts are raised (interrupts.c)
 HARMLESS = 0x04     # a register of edu
 BLOCK = 4000        # values that are too many to be written on devregd's loop
@@ -31,40 +29,15 @@ def device(board):
     return "edu", {"backend": "kmod", "address": board, "interrupts": [{"acknowledge": {"read": "0x24", "write": "0x64"}}]}
 
 
-def configuration(directory, board):
+def configuration(board):
     _, described = device(board)
     region = {"name": "bench"} if board == "sim" else {"name": "bench", "bar": 0}
     return {
-        "listen": [f"{directory}/devregd.sock"],
-        "state": f"{directory}/state",
         "access": [{"principals": ["user:*"], "permissions": ["all"]}],
         "limits": {"interrupts_per_second": 10000000, "requests_per_principal": 1024, "connections": 1024,
                    "connections_per_principal": 1024, "streams": 1024, "streams_per_principal": 1024},
         "devices": [{"name": "bench", "regions": [region], **described}],
     }
-
-
-@contextlib.contextmanager
-def running(devregd, board):
-    """Gives its socket."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = pathlib.Path(directory, "devregd.json")
-        path.write_text(json.dumps(configuration(directory, board)))
-        log = pathlib.Path(directory, "log")
-        with open(log, "wb") as stream:
-            process = subprocess.Popen([devregd, "--config", path], stderr=stream)
-        limit = time.monotonic() + STARTED_S
-        try:
-            while "listening on" not in log.read_text():
-                if process.poll() is not None or time.monotonic() > limit:
-                    sys.exit(f"devregd did not start:\n{log.read_text()}")
-                time.sleep(0.01)
-            if board != "sim":
-                pin_worker(process.pid, f"{directory}/devregd.sock")
-            yield f"{directory}/devregd.sock"
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def pin_worker(process, path):
@@ -105,14 +78,16 @@ def measure(devregd, interrupts, events, board, rounds, burst, paced, pace_us, *
     raised_by, _ = device(board)
     for _ in range(int(rounds)):
         print("bare", run(interrupts, board, burst, paced, pace_us), flush=True)
-        with running(devregd, board) as path:
+        with running(devregd, configuration(board)) as daemon:
+            if board != "sim":
+                pin_worker(daemon.process.pid, daemon.socket)
             for count in subscribers:
-                print(count, run(events, "speed", path, raised_by, "bench", count, burst, paced, pace_us), flush=True)
+                print(count, run(events, "speed", daemon.socket, raised_by, "bench", count, burst, paced, pace_us), flush=True)
 
 
 def measure_memory(devregd, events, burst):
-    with running(devregd, "sim") as path:
-        print("memory", run(events, "memory", path, "odd", "bench", MEMORY_SUBSCRIBERS, burst, FILL, MEMORY_EVENTS))
+    with running(devregd, configuration("sim")) as daemon:
+        print("memory", run(events, "memory", daemon.socket, "odd", "bench", MEMORY_SUBSCRIBERS, burst, FILL, MEMORY_EVENTS))
 
 
 def main(arguments):
