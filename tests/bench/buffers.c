@@ -25,11 +25,11 @@
 #include "util/clock.h"
 
 enum {
-    PATTERN_BYTES = 262139, /* a prime, so that a piece in the wrong place is a wrong piece */
-    PIECE_BYTES = 262144,   /* that are received at once */
-    SAMPLE_BYTES = 8 << 20, /* of a measurement at least */
-    SAMPLE_TURNS = 20,      /* of buffers allocated and freed in a measurement */
-    PAGE_SEGMENTS = 4096,   /* most that are told at once */
+    PATTERN_BYTES = 262139,  /* a prime, so that a piece in the wrong place is a wrong piece */
+    PIECE_BYTES = 262144,    /* that are received at once */
+    SAMPLE_BYTES = 32 << 20, /* of a measurement at least */
+    SAMPLE_TURNS = 20,       /* of buffers allocated and freed in a measurement */
+    PAGE_SEGMENTS = 4096,    /* most that are told at once */
 };
 
 static unsigned char pattern[2 * PATTERN_BYTES + PIECE_BYTES]; /* of which any piece is a part */
@@ -63,6 +63,11 @@ static double sample_part(struct sample *sample, unsigned percent)
 static double sample_median(struct sample *sample)
 {
     return sample_part(sample, 50);
+}
+
+static void sample_done(struct sample *sample)
+{
+    free(sample->values);
 }
 
 /* Octets. */
@@ -230,6 +235,16 @@ static void measure_transfers(const struct place *ours, const struct place *thei
     }
 }
 
+static void print_transfers(const char *name, struct transfer_samples *samples)
+{
+    printf("%s %.1f %.3f %.3f %.3f %.4f\n", name, sample_median(&samples->speeds),
+            sample_median(&samples->server_ratios), sample_part(&samples->server_ratios, 25),
+            sample_part(&samples->server_ratios, 75), sample_median(&samples->memcpy_ratios));
+    sample_done(&samples->speeds);
+    sample_done(&samples->server_ratios);
+    sample_done(&samples->memcpy_ratios);
+}
+
 static void bench_transfer(char **arguments)
 {
     uint64_t size = strtoull(arguments[3], NULL, 10);
@@ -250,9 +265,7 @@ static void bench_transfer(char **arguments)
     }
     measure_transfers(&ours, &theirs, size, (unsigned)atoi(arguments[4]), samples);
     for (size_t i = 0; i < ELEMENTS(ways); i++)
-        printf("%s %.1f %.3f %.3f %.3f %.4f\n", ways[i].name, sample_median(&samples[i].speeds),
-                sample_median(&samples[i].server_ratios), sample_part(&samples[i].server_ratios, 25),
-                sample_part(&samples[i].server_ratios, 75), sample_median(&samples[i].memcpy_ratios));
+        print_transfers(ways[i].name, &samples[i]);
     free_buffer(ours.fd, &path);
 }
 
@@ -276,13 +289,23 @@ struct turn {
     uint64_t segments; /* that are to be read */
 };
 
-/* Reads and counts a page of them. */
-static void read_segments(const struct turn *turn, const char *path, uint64_t first, uint64_t count)
+static void check_segments(const char *page, const char *text, uint64_t count)
+{
+    uint64_t found = 0;
+
+    for (const char *place = text; (place = strstr(place, "\"bus_address\":\"")); place++)
+        found++;
+    if (found != count)
+        fail("%s: %" PRIu64 " came", page, found);
+}
+
+/* A page of them. */
+static void read_segments(
+        const struct turn *turn, const char *path, uint64_t first, uint64_t count, bool check)
 {
     static char text[1 << 20];
     char answer[REQUEST_ANSWER_BYTES], page[128], *body;
     size_t received, wanted;
-    uint64_t found = 0;
 
     snprintf(page, sizeof(page), "%s/segments?first=%" PRIu64 "&count=%" PRIu64, path, first, count);
     send_head(turn->fd, "GET", page, NULL, 0);
@@ -299,20 +322,18 @@ static void read_segments(const struct turn *turn, const char *path, uint64_t fi
         received += (size_t)part;
     }
     text[wanted] = '\0';
-    for (const char *place = text; (place = strstr(place, "\"bus_address\":\"")); place++)
-        found++;
-    if (found != count)
-        fail("%s: %" PRIu64 " came", page, found);
+    if (check)
+        check_segments(page, text, count);
 }
 
-static void run_turn(const struct turn *turn)
+static void run_turn(const struct turn *turn, bool check)
 {
     struct buffer_path path = allocate(turn->fd, turn->wish);
     uint64_t count;
 
     for (uint64_t first = 0; first < turn->segments; first += count) {
         count = turn->segments - first < PAGE_SEGMENTS ? turn->segments - first : PAGE_SEGMENTS;
-        read_segments(turn, path.text, first, count);
+        read_segments(turn, path.text, first, count, check);
     }
     free_buffer(turn->fd, &path);
 }
@@ -321,7 +342,7 @@ static void measure_turns(const struct turn *turn, unsigned rounds)
 {
     struct sample times = {0}, ratios = {0};
 
-    run_turn(turn);
+    run_turn(turn, true);
     nothing_ns(turn->fd, 10);
     for (unsigned round = 0; round < rounds; round++) {
         double nothing = nothing_ns(turn->fd, turn->requests * SAMPLE_TURNS);
@@ -329,13 +350,15 @@ static void measure_turns(const struct turn *turn, unsigned rounds)
         double taken;
 
         for (unsigned i = 0; i < SAMPLE_TURNS; i++)
-            run_turn(turn);
+            run_turn(turn, false);
         taken = (double)(clock_now_ns() - start);
         sample_add(&times, taken / SAMPLE_TURNS / 1e3);
         sample_add(&ratios, taken / nothing);
     }
     printf("%.1f %.3f %.3f %.3f\n", sample_median(&times), sample_median(&ratios), sample_part(&ratios, 25),
             sample_part(&ratios, 75));
+    sample_done(&times);
+    sample_done(&ratios);
 }
 
 static void bench_allocate(char **arguments)
