@@ -126,7 +126,8 @@ static void attach_interrupts(struct device *device)
         device->interrupts->backend = backend;
 }
 
-void device_look_dma(struct device *device)
+/* Later it is looked at by its worker: core/dma_look.c. */
+static void look_dma(struct device *device)
 {
     const struct backend *backend = device->backend;
 
@@ -138,7 +139,6 @@ void device_look_dma(struct device *device)
 static void attach_parts(struct device *device)
 {
     attach_regions(device);
-    device_look_dma(device);
     if (wants_interrupts(device) && !device->interrupts)
         attach_interrupts(device);
 }
@@ -162,6 +162,7 @@ static int open_anew(struct device *device)
         device->handle = NULL;
     else
         device->handle->backend = device->backend;
+    look_dma(device);
     return r;
 }
 
@@ -192,6 +193,7 @@ bool device_improve(struct device *device)
     memcpy(device->why, why, sizeof(why));
     device->handle = handle;
     handle->backend = better;
+    look_dma(device);
     attach_parts(device);
     tell_watch(device);
     return true;

@@ -31,8 +31,8 @@ struct device {
     struct device_watch *watch;
 
     struct device_buffers *buffers; /* NULL: nobody has any */
-    bool has_dma;
-    struct dma_state dma; /* as it was when it was last looked at */
+    bool has_dma;                   /* as it is since it was opened */
+    struct dma_state dma;           /* as it was when it was last looked at */
 
     /* Owned by core/dispatch.c and, but for the last, only touched on the loop. */
     struct worker *worker;
@@ -89,9 +89,6 @@ void device_attach(struct device *device);
 /* Opens the device through a better backend, when there is one now: say, because its driver was changed.
  * Returns whether it did; if not, all is as it was. Only while the device is idle. */
 bool device_improve(struct device *device);
-
-/* Looks what DMA of the device there is now, into `dma` and `has_dma`. Only while the device is idle. */
-void device_look_dma(struct device *device);
 
 /* Closes everything, for this reason. Only while the device is idle. */
 void device_detach(struct device *device, const char *reason);

@@ -14,6 +14,8 @@
 #include "util/date.h"
 #include "util/digest.h"
 
+enum { RETAINED_TEXT = 192 };
+
 static void note_opened(struct dma_buffer *buffer)
 {
     const struct backend_buffer *opened = buffer->opened;
@@ -44,6 +46,7 @@ static void run_open(struct work *work)
     opened->backend = device->backend;
     buffer->opened = opened;
     buffer->error.code = 0;
+    dma_look(buffer->device, &buffer->seen);
 }
 
 static void note_end(struct dma_buffer *buffer, enum work_end how)
@@ -66,6 +69,7 @@ static void open_done(struct work *work)
 
     buffer->working = false;
     note_end(buffer, work->end);
+    dma_look_note(buffers, device, &buffer->seen);
     if (buffer->state == DMA_BUFFER_OPENING && buffer->opened) {
         note_opened(buffer);
         buffer->state = DMA_BUFFER_LIVE;
@@ -81,8 +85,49 @@ static void open_done(struct work *work)
         dispatch_recheck(buffers->daemon->dispatch, device);
 }
 
-static int check_limits(const struct dma_buffers *buffers, const struct account *account, uint64_t bytes,
+/* What helps against a limit is another thing when the memory is nobody's to free. "" when it is not. */
+static const char *explain_retained(
+        const struct dma_buffers *buffers, const struct account *account, char text[RETAINED_TEXT])
+{
+    const struct device *device = NULL;
+    uint64_t bytes = dma_retained_bytes(buffers, account, &device);
+
+    text[0] = '\0';
+    if (bytes > 0 && account)
+        snprintf(text, RETAINED_TEXT,
+                "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl unbind "
+                "and bind %.64s free them",
+                bytes, device_name(device));
+    else if (bytes > 0)
+        snprintf(text, RETAINED_TEXT,
+                "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl show "
+                "says of which device, to unbind and bind it frees them",
+                bytes);
+    return text;
+}
+
+static int check_bytes(const struct dma_buffers *buffers, const struct account *account, uint64_t bytes,
         struct error *error)
+{
+    const struct limits *limits = &buffers->daemon->limits;
+    char text[RETAINED_TEXT];
+
+    if (bytes > limits->buffer_bytes_per_principal ||
+            account->buffer_bytes > limits->buffer_bytes_per_principal - bytes)
+        return error_set(error, -EDQUOT,
+                "%s has %" PRIu64 " octets of buffers, and with %" PRIu64 " more it would be over its limit "
+                "of %" PRIu64 " (buffer_bytes_per_principal): free some%s",
+                account->name, account->buffer_bytes, bytes, limits->buffer_bytes_per_principal,
+                explain_retained(buffers, account, text));
+    if (bytes > limits->buffer_bytes || buffers->bytes > limits->buffer_bytes - bytes)
+        return error_set(error, -EAGAIN,
+                "all buffers together have %" PRIu64 " octets, and with %" PRIu64
+                " more they would be over their limit of %" PRIu64 " (buffer_bytes): try again later%s",
+                buffers->bytes, bytes, limits->buffer_bytes, explain_retained(buffers, NULL, text));
+    return 0;
+}
+
+static int check_count(const struct dma_buffers *buffers, const struct account *account, struct error *error)
 {
     const struct limits *limits = &buffers->daemon->limits;
 
@@ -90,21 +135,10 @@ static int check_limits(const struct dma_buffers *buffers, const struct account 
         return error_set(error, -EDQUOT,
                 "%s has %" PRIu64 " buffers, which is its limit (buffers_per_principal): free one",
                 account->name, account->buffers);
-    if (bytes > limits->buffer_bytes_per_principal ||
-            account->buffer_bytes > limits->buffer_bytes_per_principal - bytes)
-        return error_set(error, -EDQUOT,
-                "%s has %" PRIu64 " octets of buffers, and with %" PRIu64 " more it would be over its limit "
-                "of %" PRIu64 " (buffer_bytes_per_principal): free some",
-                account->name, account->buffer_bytes, bytes, limits->buffer_bytes_per_principal);
     if (buffers->count >= limits->buffers)
         return error_set(error, -EAGAIN,
                 "there are %zu buffers, which is the limit of all together (buffers): try again later",
                 buffers->count);
-    if (bytes > limits->buffer_bytes || buffers->bytes > limits->buffer_bytes - bytes)
-        return error_set(error, -EAGAIN,
-                "all buffers together have %" PRIu64 " octets, and with %" PRIu64
-                " more they would be over their limit of %" PRIu64 " (buffer_bytes): try again later",
-                buffers->bytes, bytes, limits->buffer_bytes);
     return 0;
 }
 
@@ -183,8 +217,12 @@ static struct dma_buffer *make(struct dma_buffers *buffers, struct principal *pr
         error_set(error, -ENOMEM, "out of memory: try again");
         goto fail;
     }
-    if (check_limits(buffers, account, bytes, error) < 0)
+    if (check_count(buffers, account, error) < 0)
         goto fail;
+    if (check_bytes(buffers, account, bytes, error) < 0) {
+        dma_retained_look(buffers); /* that it was given back meanwhile shows soon */
+        goto fail;
+    }
     fill(buffer, principal, wish);
     add(buffers, buffer, account);
     dma_buffer_claim(buffer, bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* See dma_buffers.h. A buffer is in the list from when it is asked for (dma_allocate.c) until its memory is
- * given back (dma_end.c), and is on its owner's account for as long. */
+ * given back (dma_end.c), and is on its owner's account for as long; what is retained is longer
+ * (dma_retained.c). */
 #include "core/dma_buffers.h"
 
 #include <errno.h>
@@ -120,14 +121,6 @@ size_t dma_buffers_of_device(
                     text + used, size - used, "%s%zu of %s", used ? ", " : "", theirs, buffer->owner);
     }
     return count;
-}
-
-bool dma_buffers_look(struct device *device, struct dma_state *ret_state)
-{
-    if (device->pending == 0)
-        device_look_dma(device);
-    *ret_state = device->dma;
-    return device->has_dma;
 }
 
 /* With whose token it ends. A reservation ends with its holder's, and its buffers after its safe-state
@@ -255,6 +248,8 @@ int dma_buffers_new(struct daemon *daemon, struct dma_buffers **ret_buffers)
             handle_timer, buffers);
     if (r >= 0)
         r = sd_event_source_set_enabled(buffers->timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = dma_looks_new(buffers);
     if (r < 0) {
         sd_event_source_disable_unref(buffers->timer);
         free(buffers);
@@ -276,6 +271,8 @@ void dma_buffers_free(struct dma_buffers *buffers)
         daemon->inventory->devices[i].buffers = NULL;
     while (buffers->first)
         dma_buffer_cut(buffers->first, "devregd stopped");
+    dma_retained_give_back(buffers, NULL);
+    dma_looks_free(buffers);
     sd_event_source_disable_unref(buffers->timer);
     free(buffers);
 }

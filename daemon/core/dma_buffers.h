@@ -26,6 +26,12 @@ enum dma_buffer_state {
     DMA_BUFFER_CLOSING, /* nobody finds it any more */
 };
 
+/* What DMA of a device there was after its last work. */
+struct dma_seen {
+    bool known;
+    struct dma_state state;
+};
+
 /* Who waits for a buffer to be there, or to be gone. Told once, on the loop. */
 struct dma_waiter {
     /* The buffer is there; or, NULL, there is none: error says why it could not be allocated, or why nobody
@@ -53,7 +59,7 @@ struct dma_buffer {
     uint64_t duration_us;  /* what allocating and renewing give; 0: no limit */
     uint64_t until_us;     /* CLOCK_BOOTTIME; 0: no limit */
     uint64_t allocated_us; /* CLOCK_REALTIME */
-    uint64_t bytes;        /* on its owner's account; none when it is lost */
+    uint64_t bytes;        /* on its owner's account; none when it is lost, or its memory retained */
     uint64_t mapped_size;  /* and the next: as it was opened */
     uint64_t bus_address, segment_count;
     bool needs_sync, translated, reserved;
@@ -66,6 +72,7 @@ struct dma_buffer {
     size_t safe_writes_left;       /* it is closed when so many are made */
     bool safe_writes_made;         /* the last of them just now */
     struct error error;            /* of its work; code 0: it went well */
+    struct dma_seen seen;          /* by its work */
 };
 
 /* Octets of a buffer on their way to or from a client. The buffer may end meanwhile: then it has none. */
@@ -108,7 +115,7 @@ void dma_buffers_free(struct dma_buffers *buffers);
 struct dma_buffer *dma_buffers_first(const struct daemon *daemon);
 struct dma_buffer *dma_buffers_next(const struct dma_buffer *buffer);
 
-/* Of all devices; octets. */
+/* Of all devices; octets, with what is retained of those that have ended. */
 size_t dma_buffers_count(const struct daemon *daemon);
 uint64_t dma_buffers_bytes(const struct daemon *daemon);
 
@@ -118,7 +125,8 @@ uint64_t dma_buffers_bytes(const struct daemon *daemon);
 size_t dma_buffers_of_device(
         const struct daemon *daemon, const struct device *device, char *text, size_t size);
 
-/* What DMA of the device there is, as it was when the device was last idle. False when it has none. */
+/* What DMA of the device there is, as it was when it was last looked at: after a buffer came or went, and
+ * after this was asked before. Waits for nothing. False when it has none. */
 bool dma_buffers_look(struct device *device, struct dma_state *ret_state);
 
 /* "coherent", "streaming", "scattered", "pool". Parsing returns 0 or -EINVAL. */

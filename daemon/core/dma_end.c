@@ -86,6 +86,14 @@ static void close_memory(struct dma_buffer *buffer, bool let_go)
         opened->backend->buffer_close(opened, let_go);
 }
 
+/* Of what nobody has let go, all may be retained, or nothing. */
+static void note_closed(struct dma_buffer *buffer)
+{
+    dma_look_note(buffer->buffers, buffer->device, &buffer->seen);
+    if (!buffer->let_go && buffer->seen.known && buffer->seen.state.retained > 0)
+        dma_retained_keep(buffer);
+}
+
 /* Whether somebody said so, or the writes that stop the device were made, before its turn came. */
 static bool may_let_go(const struct dma_buffer *buffer)
 {
@@ -98,6 +106,7 @@ static void run_close(struct work *work)
     struct backend_buffer *opened = take_ptr(buffer->opened);
 
     opened->backend->buffer_close(opened, buffer->let_go);
+    dma_look(buffer->device, &buffer->seen);
 }
 
 static void close_done(struct work *work)
@@ -107,6 +116,7 @@ static void close_done(struct work *work)
 
     buffer->working = false;
     if (!buffer->opened) {
+        note_closed(buffer);
         finish(buffer);
         return;
     }
@@ -136,6 +146,8 @@ void dma_buffer_close(struct dma_buffer *buffer)
         return;
     }
     close_memory(buffer, buffer->let_go);
+    dma_look(device, &buffer->seen);
+    note_closed(buffer);
     finish(buffer);
 }
 
@@ -199,6 +211,7 @@ void dma_buffers_handle_closing(struct device_buffers *devices, struct device *d
         else
             finish(buffer);
     }
+    dma_retained_give_back(buffers, device);
     dma_buffers_set_timer(buffers);
 }
 

@@ -340,7 +340,9 @@ def test_what_the_device_may_still_write_to_is_retained(people):
         if seen:
             break
     assert seen == 4096
+    assert root.counters() == (0, 4096)     # nobody else has it
     board.wait_for(lambda: root.dma()["retained"] == 0 and root.dma()["total"] == 0, "the device is through with it")
+    assert root.counters() == (0, 0)
     buffer = alice.allocate()
     alice.start_dma(buffer)
     alice.free(buffer["id"]).ok()

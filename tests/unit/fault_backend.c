@@ -65,6 +65,7 @@ static void device_close(struct backend_device *device)
     struct fault_handle *handle = container_of(device, struct fault_handle, base);
 
     enter(handle->fault);
+    atomic_store(&handle->fault->retained, 0);
     atomic_fetch_add(&handle->fault->closed, 1);
     leave(handle->fault);
     free(handle);
@@ -171,7 +172,9 @@ static int dma_describe(struct backend_device *device, struct dma_state *ret_sta
     enter(fault);
     *ret_state = (struct dma_state){.size_max = 1 << 20,
             .total_max = 1 << 24,
-            .total = atomic_load(&fault->buffers_opened) - atomic_load(&fault->buffers_closed)};
+            .total = atomic_load(&fault->buffers_opened) - atomic_load(&fault->buffers_closed),
+            .retained = atomic_load(&fault->retained)};
+    atomic_fetch_add(&fault->looks, 1);
     leave(fault);
     return 0;
 }
@@ -211,6 +214,8 @@ static void buffer_close(struct backend_buffer *base, bool let_go)
     enter(fault);
     atomic_fetch_add(&fault->buffers_closed, 1);
     atomic_fetch_add(&fault->buffers_let_go, let_go);
+    if (!let_go && atomic_load(&fault->retaining))
+        atomic_fetch_add(&fault->retained, (unsigned)base->size);
     atomic_store(&fault->writes_at_close, atomic_load(&fault->writes));
     leave(fault);
     free(buffer->base.data);

@@ -32,12 +32,15 @@ struct fault {
     atomic_int read_result, write_result; /* of accesses from fault_offset on */
     uint64_t fault_offset;                /* changed only while nothing is under way */
     atomic_int buffer_result, sync_result, safe_result;
+    atomic_bool retaining; /* what is closed without having been let go */
     atomic_bool present;
     atomic_bool blocking; /* each vector, and opening of a buffer, waits for a post of `gate` */
     sem_t entered, gate;
 
     /* What happened. */
     atomic_uint opened, closed, regions_opened, regions_closed, reads, writes, presence_asked;
+    atomic_uint looks;    /* at its DMA */
+    atomic_uint retained; /* octets; given back by a test, or when it is closed */
     atomic_uint buffers_opened, buffers_closed, buffers_let_go, syncs;
     atomic_uint writes_at_close;           /* `writes` when the last buffer was closed */
     struct safe_register safe[FAULT_SAFE]; /* what was set last; looked at only while nothing is under way */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/bus_guard.h"
 #include "core/dma_buffers.h"
@@ -336,6 +337,7 @@ static void test_device_without_dma(void **state)
     (void)state;
     assert_true(dma_buffers_look(&fixture.device, &described));
     assert_int_equal(described.size_max, 1 << 20);
+    settle();
     device_detach(&fixture.device, "test");
     assert_false(dma_buffers_look(&fixture.device, &described));
     atomic_store(&fixture.fault.open_result, -ENODEV);
@@ -638,6 +640,96 @@ static void test_sync(void **state)
     assert_int_equal(synced, 2);
 }
 
+/* What the device keeps is paid for by whoever had it, and by nobody else, until it is given back. */
+static void test_retained_stays_on_its_account(void **state)
+{
+    struct limits *limits = &fixture.daemon.limits;
+    struct dma_buffer_wish wish = wish_of(4096);
+    struct dma_state seen;
+    struct error error;
+    struct told told;
+
+    (void)state;
+    limits->buffer_bytes_per_principal = 8192;
+    limits->buffer_bytes = 3 * 4096;
+    atomic_store(&fixture.fault.retaining, true);
+    dma_buffer_renew(allocate(fixture.alice), 1000);
+    dma_buffer_renew(allocate(fixture.alice), 1000);
+    wait_until_gone();
+    check_closed(2, 0);
+    assert_int_equal(fixture.alice->account->buffers, 0);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 8192);
+    assert_int_equal(dma_buffers_bytes(&fixture.daemon), 8192);
+    assert_true(dma_buffers_look(&fixture.device, &seen) && seen.retained == 8192);
+    check_error(begin_wish(fixture.alice, &wish, &told, &error), -EDQUOT, &error,
+            "8192 of these are retained, of buffers");
+    check_error(begin_wish(fixture.alice, &wish, &told, &error), -EDQUOT, &error,
+            "devregctl unbind and bind fault");
+    dma_buffer_release(allocate(fixture.bob), NULL); /* while it is retained others' is freed */
+    settle();
+    allocate(fixture.bob);
+    check_error(begin_wish(fixture.bob, &wish, &told, &error), -EAGAIN, &error,
+            "8192 of these are retained, of buffers");
+    atomic_store(&fixture.fault.retained, 0);
+    dma_buffer_release(dma_buffers_first(&fixture.daemon), NULL); /* which looks */
+    settle();
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    assert_int_equal(dma_buffers_bytes(&fixture.daemon), 0);
+    allocate(fixture.alice);
+}
+
+static void test_retained_is_given_back_with_its_device(void **state)
+{
+    (void)state;
+    atomic_store(&fixture.fault.retaining, true);
+    dma_buffer_renew(allocate(fixture.alice), 1000);
+    wait_until_gone();
+    assert_int_equal(fixture.alice->account->buffer_bytes, 4096);
+    remove_device();
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    assert_int_equal(dma_buffers_bytes(&fixture.daemon), 0);
+}
+
+/* Refused, one gets it soon after it was given back, without anything else having happened. */
+static void test_refused_for_what_was_retained(void **state)
+{
+    struct dma_buffer_wish wish = wish_of(4096);
+    struct error error;
+    struct told told;
+
+    (void)state;
+    fixture.daemon.limits.buffer_bytes_per_principal = 4096;
+    atomic_store(&fixture.fault.retaining, true);
+    dma_buffer_renew(allocate(fixture.alice), 1000);
+    wait_until_gone();
+    atomic_store(&fixture.fault.retained, 0);
+    while (begin_wish(fixture.alice, &wish, &told, &error) == -EDQUOT) {
+        usleep(50000);
+        settle();
+    }
+    settle();
+    assert_int_equal(told.count, 1);
+    assert_non_null(told.buffer);
+}
+
+/* Nobody waits for the device to be looked at, and it is not done again and again. */
+static void test_looks(void **state)
+{
+    struct dma_state seen;
+    unsigned before = atomic_load(&fixture.fault.looks);
+
+    (void)state;
+    atomic_store(&fixture.fault.retained, 1);
+    for (int i = 0; i < 100; i++) {
+        assert_true(dma_buffers_look(&fixture.device, &seen));
+        assert_int_equal(seen.retained, 0);
+    }
+    settle();
+    assert_int_equal(atomic_load(&fixture.fault.looks), before + 1);
+    assert_true(dma_buffers_look(&fixture.device, &seen) && seen.retained == 1);
+    assert_int_equal(fixture.device.pending, 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -665,6 +757,10 @@ int main(void)
             TEST(test_freed_when_its_device_was_found_gone),
             TEST(test_daemon_stops_while_it_is_allocated),
             TEST(test_daemon_stops_before_it_is_told),
+            TEST(test_retained_stays_on_its_account),
+            TEST(test_retained_is_given_back_with_its_device),
+            TEST(test_refused_for_what_was_retained),
+            TEST(test_looks),
             TEST(test_transfers),
             TEST(test_sync),
     };
