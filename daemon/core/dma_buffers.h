@@ -133,8 +133,9 @@ bool dma_buffers_look(struct device *device, struct dma_state *ret_state);
 const char *dma_buffer_kind_name(enum buffer_kind kind);
 int dma_buffer_kind_parse(const char *name, enum buffer_kind *ret_kind);
 
-/* How many octets the wish is for, rounded up to pages: what is known before it is allocated. Returns 0, or
- * -EINVAL when it is no possible wish. */
+/* How many octets the wish takes, with what its alignment wastes, rounded up to pages: what is known before
+ * it is allocated. Returns 0, -EINVAL when it is no possible wish, -E2BIG when it is more than there can be.
+ */
 int dma_wish_check(const struct buffer_wish *wish, uint64_t *ret_bytes, struct error *error);
 
 struct dma_buffer_wish {

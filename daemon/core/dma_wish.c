@@ -70,10 +70,29 @@ static int check_piece(const struct buffer_wish *wish, struct error *error)
     return 0;
 }
 
+static bool round_up(uint64_t value, uint64_t to, uint64_t *ret_rounded)
+{
+    if (__builtin_add_overflow(value, to - 1, ret_rounded))
+        return false;
+    *ret_rounded &= ~(to - 1);
+    return true;
+}
+
+/* What it takes, not what is used of it: what is aligned to more than its size is cut from a larger piece.
+ * False when it is more than there can be. */
+static bool count_bytes(const struct buffer_wish *wish, uint64_t *ret_bytes)
+{
+    uint64_t each = wish->size > wish->alignment ? wish->size : wish->alignment;
+
+    if ((wish->kind == BUFFER_POOL || wish->kind == BUFFER_SCATTERED) &&
+            !round_up(wish->size, wish->alignment, &each))
+        return false;
+    return !__builtin_mul_overflow(each, wish->count, &each) &&
+           round_up(each, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
+}
+
 int dma_wish_check(const struct buffer_wish *wish, uint64_t *ret_bytes, struct error *error)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), bytes;
-
     if (wish->size == 0 || wish->count == 0)
         return error_set(error, -EINVAL, "a buffer has 1 octet at least, and a pool 1 object");
     if (wish->kind != BUFFER_POOL && wish->count != 1)
@@ -87,9 +106,9 @@ int dma_wish_check(const struct buffer_wish *wish, uint64_t *ret_bytes, struct e
     if (wish->boundary && !is_power_of_two(wish->boundary))
         return error_set(error, -EINVAL, "\"boundary\" %" PRIu64 " is no power of two, nor 0 for none",
                 wish->boundary);
-    if (__builtin_mul_overflow(wish->size, wish->count, &bytes) || bytes > UINT64_MAX - page)
-        return error_set(error, -E2BIG, "%" PRIu64 " times %" PRIu64 " octets are more than there can be",
-                wish->count, wish->size);
-    *ret_bytes = (bytes + page - 1) / page * page;
+    if (!count_bytes(wish, ret_bytes))
+        return error_set(error, -E2BIG,
+                "%" PRIu64 " times %" PRIu64 " octets, aligned to %" PRIu64 ", are more than there can be",
+                wish->count, wish->size, wish->alignment);
     return check_piece(wish, error);
 }

@@ -241,7 +241,8 @@ def test_others_buffers_are_not_there(people):
 def test_limits(people):
     person = people(buffers=3, buffers_per_principal=2, buffer_bytes=5 * MIB, buffer_bytes_per_principal="2M")
     alice, bob = person("alice"), person("bob")
-    assert "buffer_bytes_per_principal" in alice.wish(size=2 * MIB + 1).problem(429, "over-limit")["detail"]
+    for wish in ({"size": 2 * MIB + 1}, {"size": 1, "alignment": 4 * MIB}, {"kind": "pool", "size": 8, "count": 257, "alignment": 8192}):
+        assert "buffer_bytes_per_principal" in alice.wish(**wish).problem(429, "over-limit")["detail"]
     first = alice.allocate(size=MIB)["id"]
     alice.allocate(size=MIB)
     assert "buffers_per_principal" in alice.wish().problem(429, "over-limit")["detail"]

@@ -35,6 +35,35 @@ static void test_octets_are_rounded_up_to_pages(void **state)
     assert_int_equal(bytes, 3 * page);
 }
 
+/* As the kernel cuts it: a piece is as large as what it is aligned to, and so is each object. */
+static void test_alignment_counts(void **state)
+{
+    static const struct {
+        enum buffer_kind kind;
+        uint64_t size, count, alignment, bytes;
+    } cases[] = {
+            {BUFFER_COHERENT, 1, 1, 1 << 22, 1 << 22},
+            {BUFFER_STREAMING, 1, 1, 1 << 22, 1 << 22},
+            {BUFFER_COHERENT, 5 << 20, 1, 1 << 22, 5 << 20},
+            {BUFFER_SCATTERED, 5 << 20, 1, 1 << 22, 8 << 20},
+            {BUFFER_POOL, 8, 1024, 65536, 1024 * 65536},
+            {BUFFER_POOL, 65, 64, 64, 8192},
+            {BUFFER_POOL, 8, 3, 8, 4096},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        struct buffer_wish wish = {
+                cases[i].kind, cases[i].size, cases[i].count, 64, cases[i].alignment, 0, true, true};
+        struct error error = {0};
+        uint64_t bytes = 0;
+        int r = dma_wish_check(&wish, &bytes, &error);
+
+        test_that(r == 0 && bytes == cases[i].bytes, "case %zu: %d, %llu octets, %s", i, r,
+                (unsigned long long)bytes, error.message);
+    }
+}
+
 static void test_what_fits_no_buffer(void **state)
 {
     static const struct {
@@ -60,6 +89,10 @@ static void test_what_fits_no_buffer(void **state)
             {BUFFER_COHERENT, 1 << 24, 1, 24, 1, 0, 0, NULL},
             {BUFFER_COHERENT, (1 << 24) + 1, 1, 24, 1, 0, -EINVAL, "do not fit below 2^24"},
             {BUFFER_SCATTERED, UINT64_MAX, 1, 64, 1, 0, -E2BIG, "more than there can be"},
+            {BUFFER_POOL, 1, 2, 64, UINT64_C(1) << 63, 0, -E2BIG, "more than there can be"},
+            {BUFFER_POOL, (UINT64_C(1) << 63) + 1, 1, 64, UINT64_C(1) << 63, 0, -E2BIG,
+                    "aligned to 9223372036854775808, are more"},
+            {BUFFER_SCATTERED, (UINT64_C(1) << 63) + 1, 1, 64, UINT64_C(1) << 63, 0, -E2BIG, "aligned to"},
             {BUFFER_POOL, UINT64_C(1) << 33, UINT64_C(1) << 31, 64, 1, 0, -E2BIG, "more than there can be"},
     };
 
@@ -109,6 +142,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_octets_are_rounded_up_to_pages),
+            cmocka_unit_test(test_alignment_counts),
             cmocka_unit_test(test_what_fits_no_buffer),
             cmocka_unit_test(test_kinds_have_names),
             cmocka_unit_test(test_description),
