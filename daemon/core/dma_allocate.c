@@ -16,75 +16,6 @@
 
 enum { RETAINED_TEXT = 192 };
 
-static void note_opened(struct dma_buffer *buffer)
-{
-    const struct backend_buffer *opened = buffer->opened;
-
-    buffer->handle = buffer->opened;
-    buffer->mapped_size = opened->size;
-    buffer->bus_address = opened->bus_address;
-    buffer->segment_count = opened->segment_count;
-    buffer->needs_sync = opened->needs_sync;
-    buffer->translated = opened->translated;
-    buffer->reserved = opened->reserved;
-    buffer->allocated_us = date_now_us();
-    dma_buffer_return(buffer);
-    dma_buffer_claim(buffer, opened->size);
-}
-
-static void run_open(struct work *work)
-{
-    struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
-    const struct device *device = buffer->device;
-    struct backend_buffer *opened;
-    int r = device->backend->buffer_open(device->handle, &buffer->wish, &opened, &buffer->error);
-
-    if (r < 0) {
-        error_prefix(&buffer->error, "%s", device_name(device));
-        return;
-    }
-    opened->backend = device->backend;
-    buffer->opened = opened;
-    buffer->error.code = 0;
-    dma_look(buffer->device, &buffer->seen);
-}
-
-static void note_end(struct dma_buffer *buffer, enum work_end how)
-{
-    if (how == WORK_STOPPED)
-        error_set(&buffer->error, -EAGAIN, "devregd is stopping: nothing was allocated");
-    if (how == WORK_EXPIRED)
-        error_set(&buffer->error, -ETIMEDOUT,
-                "%s was busy for too long with requests before this one: nothing was allocated",
-                device_name(buffer->device));
-}
-
-/* Whether the device is gone is found by looking: -ENODEV may be about something that it lacks. */
-static void open_done(struct work *work)
-{
-    struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
-    struct dma_buffers *buffers = buffer->buffers;
-    struct device *device = buffer->device;
-    int code;
-
-    buffer->working = false;
-    note_end(buffer, work->end);
-    dma_look_note(buffers, device, &buffer->seen);
-    if (buffer->state == DMA_BUFFER_OPENING && buffer->opened) {
-        note_opened(buffer);
-        buffer->state = DMA_BUFFER_LIVE;
-        dma_buffer_renew(buffer, buffer->duration_us);
-        dma_waiter_tell(take_ptr(buffer->waiter), buffer, NULL);
-        return;
-    }
-    if (buffer->state == DMA_BUFFER_CLOSING && buffer->error.code == 0)
-        buffer->error = buffer->lost;
-    code = buffer->error.code;
-    dma_buffer_close(buffer);
-    if (code == -ENODEV)
-        dispatch_recheck(buffers->daemon->dispatch, device);
-}
-
 /* What helps against a limit is another thing when the memory is nobody's to free. "" when it is not. */
 static const char *explain_retained(
         const struct dma_buffers *buffers, const struct account *account, char text[RETAINED_TEXT])
@@ -125,6 +56,90 @@ static int check_bytes(const struct dma_buffers *buffers, const struct account *
                 " more they would be over their limit of %" PRIu64 " (buffer_bytes): try again later%s",
                 buffers->bytes, bytes, limits->buffer_bytes, explain_retained(buffers, NULL, text));
     return 0;
+}
+
+static void note_opened(struct dma_buffer *buffer)
+{
+    const struct backend_buffer *opened = buffer->opened;
+
+    buffer->handle = buffer->opened;
+    buffer->mapped_size = opened->size;
+    buffer->bus_address = opened->bus_address;
+    buffer->segment_count = opened->segment_count;
+    buffer->needs_sync = opened->needs_sync;
+    buffer->translated = opened->translated;
+    buffer->reserved = opened->reserved;
+    buffer->allocated_us = date_now_us();
+}
+
+/* More may have been taken than was counted. Of what is only wasted, for its alignment, a backend says
+ * nothing. */
+static int claim_opened(struct dma_buffer *buffer, struct error *error)
+{
+    uint64_t counted = buffer->bytes, taken = buffer->opened->size;
+    int r = 0;
+
+    if (taken <= counted)
+        return 0;
+    dma_buffer_return(buffer);
+    r = check_bytes(buffer->buffers, buffer->account, taken, error);
+    dma_buffer_claim(buffer, taken);
+    return r;
+}
+
+static void run_open(struct work *work)
+{
+    struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
+    const struct device *device = buffer->device;
+    struct backend_buffer *opened;
+    int r = device->backend->buffer_open(device->handle, &buffer->wish, &opened, &buffer->error);
+
+    if (r < 0) {
+        error_prefix(&buffer->error, "%s", device_name(device));
+        return;
+    }
+    opened->backend = device->backend;
+    buffer->opened = opened;
+    buffer->error.code = 0;
+    dma_look(buffer->device, &buffer->seen);
+}
+
+static void note_end(struct dma_buffer *buffer, enum work_end how)
+{
+    if (how == WORK_STOPPED)
+        error_set(&buffer->error, -EAGAIN, "devregd is stopping: nothing was allocated");
+    if (how == WORK_EXPIRED)
+        error_set(&buffer->error, -ETIMEDOUT,
+                "%s was busy for too long with requests before this one: nothing was allocated",
+                device_name(buffer->device));
+}
+
+/* Whether the device is gone is found by looking: -ENODEV may be about something that it lacks. */
+static void open_done(struct work *work)
+{
+    struct dma_buffer *buffer = container_of(work, struct dma_buffer, work);
+    struct dma_buffers *buffers = buffer->buffers;
+    struct device *device = buffer->device;
+    int code;
+
+    buffer->working = false;
+    note_end(buffer, work->end);
+    dma_look_note(buffers, device, &buffer->seen);
+    if (buffer->state == DMA_BUFFER_OPENING && buffer->opened && claim_opened(buffer, &buffer->error) == 0) {
+        note_opened(buffer);
+        buffer->state = DMA_BUFFER_LIVE;
+        dma_buffer_renew(buffer, buffer->duration_us);
+        dma_waiter_tell(take_ptr(buffer->waiter), buffer, NULL);
+        return;
+    }
+    if (buffer->state == DMA_BUFFER_CLOSING && buffer->error.code == 0)
+        buffer->error = buffer->lost;
+    code = buffer->error.code;
+    buffer->state = DMA_BUFFER_CLOSING;
+    buffer->let_go = true; /* nobody knows its bus address */
+    dma_buffer_close(buffer);
+    if (code == -ENODEV)
+        dispatch_recheck(buffers->daemon->dispatch, device);
 }
 
 static int check_count(const struct dma_buffers *buffers, const struct account *account, struct error *error)

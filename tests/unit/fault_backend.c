@@ -196,7 +196,7 @@ static int buffer_open(struct backend_device *device, const struct buffer_wish *
     buffer = calloc(1, sizeof(*buffer));
     assert_non_null(buffer);
     buffer->fault = fault;
-    buffer->base.size = (wish->size * wish->count + 4095) / 4096 * 4096;
+    buffer->base.size = (wish->size * wish->count + 4095) / 4096 * 4096 + atomic_load(&fault->waste);
     buffer->base.data = calloc(1, buffer->base.size);
     assert_non_null(buffer->base.data);
     buffer->base.bus_address = FAULT_BUS_ADDRESS;

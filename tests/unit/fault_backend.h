@@ -32,6 +32,7 @@ struct fault {
     atomic_int read_result, write_result; /* of accesses from fault_offset on */
     uint64_t fault_offset;                /* changed only while nothing is under way */
     atomic_int buffer_result, sync_result, safe_result;
+    atomic_uint waste;     /* octets that a buffer takes besides those that were wished for */
     atomic_bool retaining; /* what is closed without having been let go */
     atomic_bool present;
     atomic_bool blocking; /* each vector, and opening of a buffer, waits for a post of `gate` */

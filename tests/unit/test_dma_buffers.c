@@ -292,6 +292,40 @@ static void test_limits(void **state)
     assert_int_equal(fixture.bob->account->buffers, 1);
 }
 
+/* What was taken may be more than what was wished for. */
+static void test_limits_hold_for_what_was_taken(void **state)
+{
+    struct limits *limits = &fixture.daemon.limits;
+    struct dma_buffer_wish wish = wish_of(1);
+    struct dma_buffer *buffer;
+    struct told told;
+
+    (void)state;
+    limits->buffer_bytes_per_principal = 8192;
+    atomic_store(&fixture.fault.waste, 8192);
+    begin(fixture.alice, &told);
+    settle();
+    assert_true(told.count == 1 && !told.buffer);
+    check_error(told.error.code, -EDQUOT, &told.error, "with 12288 more it would be over its limit of 8192");
+    assert_int_equal(dma_buffers_count(&fixture.daemon), 0);
+    assert_int_equal(dma_buffers_bytes(&fixture.daemon), 0);
+    check_closed(1, 1); /* nobody knew where it was */
+    atomic_store(&fixture.fault.waste, 4096);
+    dma_buffer_release(allocate(fixture.alice), NULL);
+    settle();
+    limits->buffer_bytes = 4096;
+    begin(fixture.alice, &told);
+    settle();
+    check_error(told.error.code, -EAGAIN, &told.error, "(buffer_bytes)");
+    atomic_store(&fixture.fault.waste, 0);
+    limits->buffer_bytes = 65536;
+    limits->buffer_bytes_per_principal = 65536;
+    wish.memory.alignment = 65536;
+    buffer = allocate_wish(fixture.alice, &wish);
+    assert_int_equal(buffer->mapped_size, 4096);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 65536);
+}
+
 /* What is being allocated counts as well. */
 static void test_limits_hold_meanwhile(void **state)
 {
@@ -738,6 +772,7 @@ int main(void)
             TEST(test_allocated_counted_freed),
             TEST(test_others_are_not_there),
             TEST(test_limits),
+            TEST(test_limits_hold_for_what_was_taken),
             TEST(test_limits_hold_meanwhile),
             TEST(test_without_memory),
             TEST(test_device_without_dma),
