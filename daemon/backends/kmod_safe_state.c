@@ -28,8 +28,7 @@ int kmod_safe_state_set(int device, const struct device_description *description
 
     if (count > DEVREG_SAFE_WRITES_MAX)
         return error_set(error, -ENOSPC,
-                "the reservations of %s have %zu safe-state writes, and %d can be made should devregd be "
-                "killed: none of them are",
+                "the reservations of %s have %zu safe-state writes, and the module takes %d",
                 description->name, count, DEVREG_SAFE_WRITES_MAX);
     for (size_t i = 0; i < count; i++)
         translated[i] = translate(description, &writes[i]);

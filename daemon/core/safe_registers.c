@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Each device has at most one set that counts, the one that was submitted last. Sets stay in a list until
- * the worker has given them back and another one counts. */
+/* Each device has at most one set that counts, the one that was submitted last, unless it failed. Sets stay
+ * in a list until the worker has given them back and another one counts. A backend that does not take a set
+ * has the one before, of reservations that have ended maybe, so it is told to make none then. */
 #include "core/safe_registers.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ struct set {
     struct device *device;
     bool counts;  /* it is the device's */
     bool working; /* it is with the worker */
+    bool clears;  /* it has none, after one that failed for this reason */
+    struct error why;
     int result;
     struct error error;
     size_t count;
@@ -25,6 +28,7 @@ struct set {
 
 struct slot {
     struct set *set; /* NULL: nothing is set */
+    bool stale;      /* the backend has another one */
     bool failed;     /* that was told */
 };
 
@@ -149,7 +153,7 @@ static size_t count_most(const struct daemon *daemon)
 static bool is_set(const struct slot *slot, const struct set *wanted)
 {
     if (!slot->set)
-        return wanted->count == 0;
+        return wanted->count == 0 && !slot->stale;
     if (slot->set->count != wanted->count)
         return false;
     for (size_t i = 0; i < wanted->count; i++) {
@@ -169,22 +173,7 @@ static void run(struct work *work)
     set->result = device->backend->safe_state_set(device->handle, set->writes, set->count, &set->error);
 }
 
-/* That the device is gone is told by others. */
-static void done(struct work *work)
-{
-    struct set *set = container_of(work, struct set, work);
-    struct safe_registers *safe_registers = set->owner;
-    struct slot *slot = slot_of(safe_registers, set->device);
-    bool failed = work->end == WORK_RAN && set->result < 0 && set->result != -ENODEV;
-
-    set->working = false;
-    if (failed && !slot->failed)
-        safe_registers->not_set(set->device, &set->error, safe_registers->context);
-    if (work->end == WORK_RAN)
-        slot->failed = failed;
-    if (!set->counts)
-        set_free(set);
-}
+static void done(struct work *work);
 
 static struct set *set_new(struct safe_registers *safe_registers, struct device *device)
 {
@@ -204,6 +193,78 @@ static struct set *set_new(struct safe_registers *safe_registers, struct device 
     return set;
 }
 
+static int submit(struct slot *slot, struct set *set)
+{
+    int r = dispatch_submit(set->owner->daemon->dispatch, set->device, &set->work, 0, NULL);
+
+    if (r < 0) {
+        set_free(set);
+        return r;
+    }
+    drop(slot);
+    set->counts = set->working = true;
+    slot->set = set;
+    return 0;
+}
+
+static void tell(struct slot *slot, const struct set *set, const struct error *why, const char *made)
+{
+    struct safe_registers *safe_registers = set->owner;
+    struct error error;
+
+    if (slot->failed)
+        return;
+    slot->failed = true;
+    error_set(&error, why->code, "%s: should devregd be killed, %s", why->message, made);
+    safe_registers->not_set(set->device, &error, safe_registers->context);
+}
+
+static const char none_made[] = "no safe-state writes are made there";
+static const char others_made[] = "those are made there that were set before";
+
+/* Whether none is to be made instead: that is being tried, and what comes of it is told. */
+static bool clear(struct slot *slot, const struct set *failed)
+{
+    struct set *set = failed->count > 0 ? set_new(failed->owner, failed->device) : NULL;
+
+    if (!set)
+        return false;
+    set->clears = true;
+    set->why = failed->error;
+    return submit(slot, set) == 0;
+}
+
+/* That the device is gone is told by others. Of a set that counts no more, the one that does tells. */
+static void judge(struct slot *slot, const struct set *set)
+{
+    if (!set->counts)
+        return;
+    if (set->result == 0 && set->clears)
+        tell(slot, set, &set->why, none_made);
+    else if (set->result == 0)
+        slot->failed = false;
+    else if (set->result != -ENODEV && (set->clears || !clear(slot, set)))
+        tell(slot, set, set->clears ? &set->why : &set->error, others_made);
+}
+
+static void done(struct work *work)
+{
+    struct set *set = container_of(work, struct set, work);
+    struct slot *slot = slot_of(set->owner, set->device);
+    bool ran = work->end == WORK_RAN;
+
+    if (ran) {
+        slot->stale = set->result < 0;
+        judge(slot, set);
+    }
+    set->working = false;
+    if (set->counts && !(ran && set->result < 0))
+        return;
+    if (slot->set == set)
+        slot->set = NULL;
+    set_free(set);
+}
+
 /* Of a device that is not there, or is being closed, it is done when it is back. */
 static void update(struct safe_registers *safe_registers, struct device *device)
 {
@@ -217,13 +278,10 @@ static void update(struct safe_registers *safe_registers, struct device *device)
     if (!set)
         return; /* the next change tries again */
     collect(daemon, set);
-    if (is_set(slot, set) || dispatch_submit(daemon->dispatch, device, &set->work, 0, NULL) < 0) {
+    if (is_set(slot, set))
         set_free(set);
-        return;
-    }
-    drop(slot);
-    set->counts = set->working = true;
-    slot->set = set;
+    else
+        submit(slot, set);
 }
 
 void safe_registers_update(struct safe_registers *safe_registers)

@@ -8,7 +8,8 @@
 
 struct safe_registers;
 
-/* not_set is called on the loop when a backend did not take a device's, once until it takes them again. */
+/* not_set is called on the loop when a backend did not take a device's, once until it takes them again; the
+ * message says what is made then. They are tried again at the next change. */
 int safe_registers_new(struct daemon *daemon,
         void (*not_set)(struct device *device, const struct error *error, void *context), void *context,
         struct safe_registers **ret_safe_registers);

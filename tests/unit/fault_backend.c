@@ -252,6 +252,8 @@ static int safe_state_set(
     enter(fault);
     atomic_fetch_add(&fault->safe_sets, 1);
     assert_true(count <= FAULT_SAFE);
+    for (size_t i = 0; i < count; i++)
+        r = writes[i].offset == FAULT_REFUSED ? -EACCES : r;
     if (r == 0)
         memcpy(fault->safe, writes, count * sizeof(*writes));
     if (r == 0)

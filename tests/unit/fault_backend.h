@@ -14,6 +14,7 @@ enum {
     FAULT_REGIONS = 2,
     FAULT_SIZE = 256, /* octets of each region */
     FAULT_SAFE = 16,
+    FAULT_REFUSED = 0x40,          /* no safe-state write is taken there */
     FAULT_BUS_ADDRESS = 0x1000000, /* of every buffer */
 };
 

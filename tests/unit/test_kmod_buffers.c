@@ -355,7 +355,7 @@ static void test_safe_state(void **state)
             "safe-state writes of edu: No such device");
     module.logged = 0;
     check_error(kmod->safe_state_set(edu.device, many, ELEMENTS(many), &error), -ENOSPC, &error,
-            "have 65 safe-state writes, and 64 can be made");
+            "have 65 safe-state writes, and the module takes 64");
     assert_int_equal(module.logged, 0);
     module.safe_state_result = 0;
     assert_int_equal(kmod->safe_state_set(edu.device, many, DEVREG_SAFE_WRITES_MAX, &error), 0);
