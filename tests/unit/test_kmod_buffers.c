@@ -252,7 +252,7 @@ static void test_refused(void **state)
             {&page, -ENOMEM,
                     "no such memory in one piece now where 32 address bits reach: ask for less, for kind "
                     "scattered, or for more address bits if the device has them; memory is set aside with "
-                    "reserve_mib"},
+                    "reserve_count and reserve_mib"},
             {&scattered, -ENOMEM,
                     "no such memory now where 32 address bits reach: ask for less, or for more address bits "
                     "if "
