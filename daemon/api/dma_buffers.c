@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/arguments.h"
+#include "api/dma_number.h"
 #include "api/handlers.h"
 #include "api/json_body.h"
 #include "core/admission.h"
@@ -214,20 +215,6 @@ void dma_buffers_get_segments(struct call *call)
 
 /* What is wished for */
 
-/* Leaves the value alone when there is none. */
-static int take_number(const json_t *body, const char *key, uint64_t *ret_value, struct error *error)
-{
-    const json_t *value = json_object_get(body, key);
-    int r;
-
-    if (!value)
-        return 0;
-    if (json_is_integer(value) && json_integer_value(value) < 0)
-        return error_set(error, -EINVAL, "\"%s\" is negative", key);
-    r = json_body_value(value, key, 8, ret_value, error);
-    return r == -EOPNOTSUPP ? error_set(error, -EINVAL, "\"%s\" does not fit 64 bits", key) : r;
-}
-
 /* NULL when there is none. */
 static int take_string(const json_t *body, const char *key, const char **ret_text, struct error *error)
 {
@@ -288,15 +275,15 @@ static int take_sizes(const json_t *body, struct buffer_wish *wish, struct error
         return error_set(error, -EINVAL, "\"count\" is missing: how many objects the pool has");
     wish->count = 1;
     wish->alignment = pool ? OBJECT_ALIGNMENT_DEFAULT : (uint64_t)sysconf(_SC_PAGESIZE);
-    r = take_number(body, "size", &wish->size, error);
+    r = dma_number_take(body, "size", &wish->size, error);
     if (r == 0)
-        r = take_number(body, "count", &wish->count, error);
+        r = dma_number_take(body, "count", &wish->count, error);
     if (r == 0)
-        r = take_number(body, "alignment", &wish->alignment, error);
+        r = dma_number_take(body, "alignment", &wish->alignment, error);
     if (r == 0)
-        r = take_number(body, "boundary", &wish->boundary, error);
+        r = dma_number_take(body, "boundary", &wish->boundary, error);
     if (r == 0)
-        r = take_number(body, "address_bits", &address_bits, error);
+        r = dma_number_take(body, "address_bits", &address_bits, error);
     wish->address_bits = address_bits > UINT8_MAX ? UINT8_MAX : (unsigned)address_bits;
     return r;
 }

@@ -94,7 +94,7 @@ void dma_extent_fail(struct dma_extent *extent)
 
     buffer = dma_buffers_find(call->daemon, call->principal, id, &error);
     if (!buffer)
-        error_set(&error, -ENOENT, "buffer %.64s was freed: %" PRIu64 " of %" PRIu64 " octets were written",
+        error_set(&error, -ENOENT, "buffer %.64s has ended: %" PRIu64 " of %" PRIu64 " octets were written",
                 id, extent->done, extent->range.length);
     else
         error_set(&error, -ENODEV, "buffer %s is lost: %s: %" PRIu64 " of %" PRIu64 " octets were written",

@@ -7,16 +7,10 @@
 #include <string.h>
 
 #include "api/dma_extent.h"
+#include "api/dma_number.h"
 #include "api/handlers.h"
 #include "api/json_body.h"
 #include "util/number.h"
-
-static int take_number(const json_t *body, const char *key, uint64_t *ret_value, struct error *error)
-{
-    const json_t *value = json_object_get(body, key);
-
-    return value ? json_body_value(value, key, 8, ret_value, error) : 0;
-}
 
 /* Which octets; all from the offset on when there is no length, and all when there is neither. */
 static int take_range(
@@ -26,11 +20,11 @@ static int take_range(
     int r;
 
     *range = (struct byte_range){0};
-    r = take_number(body, "offset", &range->first, error);
+    r = dma_number_take(body, "offset", &range->first, error);
     if (r < 0)
         return r;
     range->length = range->first < size ? size - range->first : 1;
-    r = take_number(body, "length", &range->length, error);
+    r = dma_number_take(body, "length", &range->length, error);
     return r < 0 ? r : dma_extent_check(range, size, error);
 }
 
@@ -90,7 +84,7 @@ static int handle_round(sd_event_source *source, void *userdata)
 static int take_pattern(const json_t *body, struct fill *fill, struct error *error)
 {
     uint64_t bits = 8, value = 0;
-    int r = take_number(body, "width", &bits, error);
+    int r = dma_number_take(body, "width", &bits, error);
 
     if (r < 0)
         return r;
@@ -98,7 +92,9 @@ static int take_pattern(const json_t *body, struct fill *fill, struct error *err
         return error_set(
                 error, -EINVAL, "width %" PRIu64 " is none: a value has 8, 16, 32 or 64 bits", bits);
     fill->width = (unsigned)bits / 8;
-    r = json_body_value(json_object_get(body, "value"), "value", 8, &value, error);
+    if (!json_object_get(body, "value"))
+        return error_set(error, -EINVAL, "\"value\" is missing: give what to fill the octets with");
+    r = dma_number_take(body, "value", &value, error);
     if (r < 0)
         return r;
     if (!number_fits(value, (unsigned)bits))

@@ -251,6 +251,20 @@ def test_bad_fills(allocate):
     assert buffer.get().ok().body == bytes(4096)
 
 
+@pytest.mark.parametrize("key", ["value", "width", "offset", "length"])
+@pytest.mark.parametrize("number, text", [("0x1ffffffffffffffff", "does not fit 64 bits"), (-1, "negative"), (1 << 53, "2^53"),
+                                          ("x", "not a number"), (None, "no number")])
+def test_numbers_are_a_buffers(allocate, key, number, text):
+    """Not a register's, whichever they are."""
+    buffer = allocate(4096)
+    answers = [buffer.fill(**{"value": 1, key: number})]
+    if key in ("offset", "length"):
+        answers.append(buffer.sync(**{"for": "cpu", key: number}))
+    for answer in answers:
+        detail = answer.problem(400, "malformed")["detail"]
+        assert key in detail and text in detail and "register" not in detail
+
+
 @pytest.mark.parametrize("kind", ["coherent", "streaming", "scattered"])
 def test_sync(allocate, kind):
     buffer = allocate(65536, kind=kind)

@@ -167,7 +167,7 @@ static void test_freed_on_the_way(void **state)
     call_take(put, "abc", 3);
     free_buffer();
     call_take(put, "d", 1);
-    expect(put, 404, "3 of 1048576 octets were written");
+    expect(put, 404, "has ended: 3 of 1048576 octets were written");
     assert_int_equal(get->transfer->pieces->give(get, &octet, 1), -ENODEV);
     end(put);
     end(get);
