@@ -78,17 +78,15 @@ static int deliver_octets(struct delivery *delivery, uint64_t size, struct failu
     return 0;
 }
 
-static int fail_empty(const struct delivery *delivery, struct failure *failure)
-{
-    return failure_set(failure, EXIT_CODE_USAGE, "%s is empty: nothing was written", delivery->source.name);
-}
-
 static int deliver_file(struct delivery *delivery, struct failure *failure)
 {
     delivery->progress.total = delivery->source.size;
-    if (delivery->source.size == 0)
-        return fail_empty(delivery, failure);
     return deliver_octets(delivery, delivery->source.size, failure);
+}
+
+static int fail_empty(const struct delivery *delivery, struct failure *failure)
+{
+    return failure_set(failure, EXIT_CODE_USAGE, "%s is empty: nothing was written", delivery->source.name);
 }
 
 static int deliver_pipe(struct delivery *delivery, struct failure *failure)

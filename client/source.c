@@ -31,8 +31,9 @@ int source_open(struct source *source, const char *verb, const char *file, struc
         return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", source->name, strerror(errno));
     if (S_ISDIR(status.st_mode))
         return failure_set(failure, EXIT_CODE_OTHER, "%s: %s", source->name, strerror(EISDIR));
+    /* The kernel's own files (/proc) are regular, say that they have 0 octets, and have more. */
     position = lseek(source->fd, 0, SEEK_CUR);
-    source->has_size = S_ISREG(status.st_mode) && position >= 0 && position <= status.st_size;
+    source->has_size = S_ISREG(status.st_mode) && position >= 0 && position < status.st_size;
     if (source->has_size)
         source->size = (uint64_t)(status.st_size - position);
     return 0;

@@ -12,7 +12,7 @@ struct source {
     int fd; /* -1 before it is open */
     const char *name;
     bool has_size;
-    uint64_t size; /* of a regular file, from where it is read on */
+    uint64_t size; /* of a regular file that has any, from where it is read on */
 };
 
 void source_done(struct source *source);

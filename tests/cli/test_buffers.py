@@ -391,6 +391,17 @@ def test_put_from_a_file_and_a_pipe(over, tmp_path):
         "id": "b-1f00", "offset": "0x1", "length": 1}
 
 
+def test_put_from_a_file_of_the_kernel(over):
+    """It says that it is empty."""
+    script = memory()
+    _, run = over(script)
+    with open("/proc/version", "rb") as file:
+        text = file.read()
+    assert os.stat("/proc/version").st_size == 0 and text
+    assert run("buffer", "put", "b-1f00", "/proc/version").code == 0
+    assert script.store[:len(text)] == text
+
+
 def test_a_long_pipe_goes_in_pieces(client, start):
     script = memory()
     daemon = start(script)
@@ -411,6 +422,8 @@ def test_puts_that_fail(client, start, tmp_path):
     for how in ({"input": b""}, {"stdin": open(tmp_path / "empty.bin", "rb")}):
         result = client("-H", daemon.host, "buffer", "put", "b-1f00", **how)
         assert result.code == 2 and "standard input is empty: nothing was written" in result.err
+    result = client("-H", daemon.host, "buffer", "put", "b-1f00", "empty.bin")
+    assert result.code == 2 and "empty.bin is empty: nothing was written" in result.err
     daemon = start([answer(200, {"written": 3})])
     result = client("-H", daemon.host, "buffer", "put", "b-1f00", input=b"1234")
     assert result.code == 1 and "another length" in result.err
