@@ -65,7 +65,12 @@ struct device_watch {
 
 /* Who has buffers of the device. */
 struct device_buffers {
-    /* It is about to be closed, for this reason: they must be closed now. On the loop, while it is idle. */
+    /* It is to be closed, for this reason: they are closed by its worker, which may take long. On the loop,
+     * while it is idle. False when there is nothing to wait for until it is idle again. */
+    bool (*leaving)(struct device_buffers *buffers, struct device *device, const char *reason);
+
+    /* It is about to be closed, for this reason: what is left must be closed now. On the loop, while it is
+     * idle. */
     void (*closing)(struct device_buffers *buffers, struct device *device, const char *reason);
 };
 

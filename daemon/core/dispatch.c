@@ -74,18 +74,28 @@ static void give_to_worker(struct dispatch *dispatch, struct device *device, str
     worker_submit(device->worker, work);
 }
 
-/* The device is idle: it can be closed, and its worker takes over. */
+/* Whether there is something to wait for until the device, which is idle, can be closed. */
+static bool must_wait(struct device *device, const char *reason)
+{
+    return device->buffers && !atomic_load(&device->stopping) &&
+           device->buffers->leaving(device->buffers, device, reason);
+}
+
+/* The device is idle: it can be closed, and its worker takes over. Or it is not, and this is called again
+ * when it is. */
 static void begin_closed(struct dispatch *dispatch, struct device *device)
 {
     bool was_open = device->handle;
     char reason[128];
 
     snprintf(reason, sizeof(reason), "it %s: try again soon", device->closed_why);
+    device->closed_for->deadline_us = UINT64_MAX; /* what has begun is not given up */
+    if (must_wait(device, reason))
+        return;
     device_detach(device, reason);
     if (was_open)
         dispatch->presence_changed(device, dispatch->context);
     device->closed = true;
-    device->closed_for->deadline_us = UINT64_MAX; /* what has begun is not given up */
     give_to_worker(dispatch, device, device->closed_for);
 }
 
@@ -224,13 +234,16 @@ static size_t count_open(const struct device *device)
 
 void dispatch_settle(struct dispatch *dispatch, struct device *device)
 {
+    static const char gone[] = "it was removed, or its driver";
     size_t before = count_open(device);
 
     if (device->pending > 0)
         return;
     if (device->lost && device->handle) {
         /* Told before it is opened anew: a device that went and came back at once was away all the same. */
-        device_detach(device, "it was removed, or its driver");
+        if (must_wait(device, gone))
+            return;
+        device_detach(device, gone);
         dispatch->presence_changed(device, dispatch->context);
         before = 0;
     } else {
@@ -327,6 +340,20 @@ int dispatch_submit(struct dispatch *dispatch, struct device *device, struct wor
     work_run(work);
     learn(device, work);
     work->done(work);
+    return 0;
+}
+
+int dispatch_submit_last(struct dispatch *dispatch, struct device *device, struct work *work)
+{
+    int r = need_worker(dispatch, device, NULL);
+
+    if (r < 0)
+        return r;
+    work->device = device;
+    work->accesses = 0;
+    work->deadline_us = UINT64_MAX;
+    work->end = WORK_RAN;
+    give_to_worker(dispatch, device, work);
     return 0;
 }
 

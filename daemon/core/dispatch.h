@@ -35,6 +35,10 @@ void dispatch_recheck(struct dispatch *dispatch, struct device *device);
 int dispatch_submit(struct dispatch *dispatch, struct device *device, struct work *work, size_t accesses,
         struct error *error);
 
+/* Submits the daemon's own work with a device that is to be closed, found gone maybe: what is left to do
+ * before. Returns 0, or a negative errno, and then neither run nor done is called. */
+int dispatch_submit_last(struct dispatch *dispatch, struct device *device, struct work *work);
+
 /* Submits work that needs the device closed. What is under way or waits for it is finished first; of what
  * comes, only the daemon's own is still taken, clients get -EAGAIN with the reason, "is being bound to a
  * driver". Then the device is closed, the work is run on its thread, however long that takes, and the device

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How buffers end. One is closed by work of its device, so after what was submitted before: the safe-state
  * writes of the reservation that it ends with. When the device itself is closed before that, all that it has
- * is closed with it. */
+ * is closed before it is, by work as well: giving back GiBs takes its time. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +90,7 @@ static void close_memory(struct dma_buffer *buffer, bool let_go)
 static void note_closed(struct dma_buffer *buffer)
 {
     dma_look_note(buffer->buffers, buffer->device, &buffer->seen);
-    if (!buffer->let_go && buffer->seen.known && buffer->seen.state.retained > 0)
+    if (!buffer->let_go && buffer->bytes > 0 && buffer->seen.known && buffer->seen.state.retained > 0)
         dma_retained_keep(buffer);
 }
 
@@ -117,12 +117,19 @@ static void close_done(struct work *work)
     buffer->working = false;
     if (!buffer->opened) {
         note_closed(buffer);
-        finish(buffer);
+        if (buffer->state != DMA_BUFFER_LOST)
+            finish(buffer);
         return;
     }
     /* The daemon stops: dma_buffers_free() closes it. */
     error_set(&error, -EAGAIN, "devregd is stopping: buffer %s is freed when it has", buffer->id);
     dma_waiter_tell(take_ptr(buffer->waiter), NULL, &error);
+}
+
+static void prepare_close(struct dma_buffer *buffer)
+{
+    buffer->work = (struct work){.run = run_close, .done = close_done, .own = true, .apart = true};
+    buffer->working = true;
 }
 
 /* What can't be done by a worker is done here: then the device is idle. Of one that was found gone
@@ -132,12 +139,13 @@ void dma_buffer_close(struct dma_buffer *buffer)
     struct dispatch *dispatch = buffer->buffers->daemon->dispatch;
     struct device *device = buffer->device;
 
+    if (buffer->working)
+        return; /* it was lost, and is being closed */
     if (!buffer->opened) {
         finish(buffer);
         return;
     }
-    buffer->work = (struct work){.run = run_close, .done = close_done, .own = true, .apart = true};
-    buffer->working = true;
+    prepare_close(buffer);
     if (dispatch_submit(dispatch, device, &buffer->work, 0, NULL) == 0)
         return;
     buffer->working = false;
@@ -159,7 +167,8 @@ static void end(struct dma_buffer *buffer, bool let_go)
 
     end_transfers(buffer);
     buffer->state = DMA_BUFFER_CLOSING;
-    buffer->let_go = let_go || opening || buffer->safe_writes_left > 0;
+    if (opening || !buffer->working) /* otherwise it is being closed already */
+        buffer->let_go = let_go || opening || buffer->safe_writes_left > 0;
     if (!opening && buffer->safe_writes_left == 0)
         dma_buffer_close(buffer);
 }
@@ -183,6 +192,7 @@ static void lose(struct dma_buffer *buffer, const char *reason)
     record_end(buffer, text);
     error_set(&buffer->lost, -ENODEV, "%s", text);
     end_transfers(buffer);
+    buffer->handle = NULL;
     buffer->state = DMA_BUFFER_LOST;
     dma_buffer_return(buffer);
     if (buffer->until_us && buffer->until_us < least_us)
@@ -198,7 +208,31 @@ static struct dma_buffer *find_open(const struct dma_buffers *buffers, const str
     return buffer;
 }
 
-/* The device is idle, so no buffer's work is under way. */
+/* The device is idle, so no buffer's work is under way. Without a worker that can do it nobody is waited
+ * for. */
+bool dma_buffers_handle_leaving(struct device_buffers *devices, struct device *device, const char *reason)
+{
+    struct dma_buffers *buffers = container_of(devices, struct dma_buffers, devices);
+    struct dma_buffer *buffer;
+    bool any = false;
+
+    while ((buffer = find_open(buffers, device))) {
+        buffer->let_go = may_let_go(buffer);
+        prepare_close(buffer);
+        if (dispatch_submit_last(buffers->daemon->dispatch, device, &buffer->work) < 0) {
+            buffer->working = false;
+            break;
+        }
+        any = true;
+        buffer->safe_writes_left = 0;
+        if (buffer->state == DMA_BUFFER_LIVE)
+            lose(buffer, reason);
+    }
+    dma_buffers_set_timer(buffers);
+    return any;
+}
+
+/* The device is idle, so no buffer's work is under way. What its worker has closed is gone already. */
 void dma_buffers_handle_closing(struct device_buffers *devices, struct device *device, const char *reason)
 {
     struct dma_buffers *buffers = container_of(devices, struct dma_buffers, devices);

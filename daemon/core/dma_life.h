@@ -63,4 +63,5 @@ void dma_look_note(struct dma_buffers *buffers, struct device *device, const str
 void dma_look_anew(struct dma_buffers *buffers, struct device *device);
 
 /* For struct device_buffers. */
+bool dma_buffers_handle_leaving(struct device_buffers *devices, struct device *device, const char *reason);
 void dma_buffers_handle_closing(struct device_buffers *devices, struct device *device, const char *reason);

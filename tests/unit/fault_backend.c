@@ -111,9 +111,9 @@ static void region_close(struct backend_region *base)
     free(region);
 }
 
-static void block(struct fault *fault)
+static void block(struct fault *fault, const atomic_bool *blocking)
 {
-    if (!atomic_load(&fault->blocking))
+    if (!atomic_load(blocking))
         return;
     sem_post(&fault->entered);
     while (sem_wait(&fault->gate) < 0 && errno == EINTR)
@@ -143,7 +143,7 @@ static int fault_read(
     int r;
 
     enter(fault);
-    block(fault);
+    block(fault, &fault->blocking);
     atomic_fetch_add(&fault->reads, 1);
     r = access_memory(fault, access, values, NULL, atomic_load(&fault->read_result), ret_done);
     leave(fault);
@@ -157,7 +157,7 @@ static int fault_write(
     int r;
 
     enter(fault);
-    block(fault);
+    block(fault, &fault->blocking);
     atomic_fetch_add(&fault->writes, 1);
     r = access_memory(fault, access, NULL, values, atomic_load(&fault->write_result), ret_done);
     leave(fault);
@@ -188,7 +188,7 @@ static int buffer_open(struct backend_device *device, const struct buffer_wish *
     int r;
 
     enter(fault);
-    block(fault);
+    block(fault, &fault->blocking);
     leave(fault);
     r = atomic_load(&fault->buffer_result);
     if (r < 0)
@@ -212,6 +212,7 @@ static void buffer_close(struct backend_buffer *base, bool let_go)
     struct fault *fault = buffer->fault;
 
     enter(fault);
+    block(fault, &fault->closing_blocks);
     atomic_fetch_add(&fault->buffers_closed, 1);
     atomic_fetch_add(&fault->buffers_let_go, let_go);
     if (!let_go && atomic_load(&fault->retaining))

@@ -36,7 +36,8 @@ struct fault {
     atomic_uint waste;     /* octets that a buffer takes besides those that were wished for */
     atomic_bool retaining; /* what is closed without having been let go */
     atomic_bool present;
-    atomic_bool blocking; /* each vector, and opening of a buffer, waits for a post of `gate` */
+    atomic_bool blocking;       /* each vector, and opening of a buffer, waits for a post of `gate` */
+    atomic_bool closing_blocks; /* so does closing of one */
     sem_t entered, gate;
 
     /* What happened. */

@@ -528,6 +528,7 @@ static void remove_device(void)
     atomic_store(&fixture.fault.open_result, -ENODEV);
     fixture.device.lost = true;
     dispatch_settle(fixture.daemon.dispatch, &fixture.device);
+    settle();
     assert_null(fixture.device.handle);
 }
 
@@ -588,9 +589,69 @@ static void test_freed_when_its_device_was_found_gone(void **state)
     fixture.device.lost = true; /* by an access on the loop */
     atomic_store(&fixture.fault.open_result, -ENODEV);
     dma_buffer_release(dma_buffers_first(&fixture.daemon), &told.waiter);
+    settle();
     assert_int_equal(told.count, 1);
     assert_int_equal(dma_buffers_count(&fixture.daemon), 0);
     assert_null(fixture.device.handle);
+}
+
+/* The loop goes on while what a device had is given back; its owner may free it meanwhile. */
+static void test_the_loop_closes_nothing(void **state)
+{
+    struct dma_buffer *kept = allocate(fixture.alice), *freed = allocate(fixture.alice);
+    struct told told = {.waiter.over = over};
+
+    (void)state;
+    atomic_store(&fixture.fault.closing_blocks, true);
+    fixture.device.lost = true;
+    atomic_store(&fixture.fault.open_result, -ENODEV);
+    dispatch_settle(fixture.daemon.dispatch, &fixture.device);
+    wait_until_entered();
+    assert_non_null(fixture.device.handle); /* until they are closed */
+    assert_true(kept->state == DMA_BUFFER_LOST && freed->state == DMA_BUFFER_LOST);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    dma_buffer_release(freed, &told.waiter);
+    assert_int_equal(told.count, 0);
+    atomic_store(&fixture.fault.closing_blocks, false);
+    open_gate();
+    settle();
+    assert_null(fixture.device.handle);
+    assert_true(told.count == 1 && told.error.code == 0);
+    assert_ptr_equal(dma_buffers_first(&fixture.daemon), kept);
+    assert_int_equal(dma_buffers_count(&fixture.daemon), 1);
+    check_closed(2, 0);
+}
+
+static struct work rebinding;
+static bool rebound;
+
+static void rebind(struct work *work)
+{
+    assert_int_equal(atomic_load(&fixture.fault.closed), 1);
+    assert_ptr_equal(work, &rebinding);
+}
+
+static void note_rebound(struct work *work)
+{
+    rebound = work->end == WORK_RAN;
+}
+
+static void test_closed_for_a_driver(void **state)
+{
+    struct dma_buffer *buffer = allocate(fixture.alice);
+
+    (void)state;
+    rebound = false;
+    rebinding = (struct work){.run = rebind, .done = note_rebound, .own = true};
+    assert_int_equal(dispatch_submit_closed(fixture.daemon.dispatch, &fixture.device, &rebinding,
+                             "is being bound to a driver", NULL),
+            0);
+    assert_int_equal(buffer->state, DMA_BUFFER_LOST);
+    assert_non_null(strstr(buffer->lost.message, "is being bound to a driver"));
+    assert_non_null(fixture.device.handle);
+    settle();
+    assert_true(rebound && fixture.device.handle);
+    check_closed(1, 0);
 }
 
 static void test_daemon_stops_while_it_is_allocated(void **state)
@@ -790,6 +851,8 @@ int main(void)
             TEST(test_what_is_lost_stays_for_a_while),
             TEST(test_device_goes_before_safe_writes),
             TEST(test_freed_when_its_device_was_found_gone),
+            TEST(test_the_loop_closes_nothing),
+            TEST(test_closed_for_a_driver),
             TEST(test_daemon_stops_while_it_is_allocated),
             TEST(test_daemon_stops_before_it_is_told),
             TEST(test_retained_stays_on_its_account),
