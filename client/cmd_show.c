@@ -56,7 +56,7 @@ static void write_retained(FILE *stream, const json_t *dma)
 
     if (json_integer_value(json_object_get(dma, "retained")) > 0)
         write_dma_fact(stream, "retained", size_of(dma, "retained", text), ": ",
-                "not freed, as the device may still write to it; reset or unbind the device");
+                "not freed, as the device may still write to it; unbind and bind the device");
     else
         fact_write(stream, 4, "retained", "none");
 }

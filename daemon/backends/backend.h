@@ -214,7 +214,7 @@ struct backend {
             struct backend_buffer **ret_buffer, struct error *error);
 
     /* let_go: somebody says that the device does not use it any more, so it is freed at once. Otherwise it
-     * is freed when the device can't write to it any more, and retained until then. */
+     * is retained until the backend is sure of that, or the device is closed: dma_describe() says. */
     void (*buffer_close)(struct backend_buffer *buffer, bool let_go);
 
     /* Up to `count` segments from the one of index `first` on. Returns 0 or -ENODEV. */

@@ -209,7 +209,7 @@ DMA = {"translated": False, "size_max": 4 * MEBIBYTE, "total_max": 64 * MEBIBYTE
            "    reserved          16 MiB, free: 8 MiB", "    retained          none", "    buffers           3",
            "    translated        no"]),
     ({**DMA, "reserved": 0, "reserved_free": 0}, ["    reserved          none"]),
-    ({**DMA, "retained": 65536}, ["    retained          64 KiB: not freed, as the device may still write to it; reset or unbind "
+    ({**DMA, "retained": 65536}, ["    retained          64 KiB: not freed, as the device may still write to it; unbind and bind "
                                   "the device"]),
 ])
 def test_show_of_a_device(client, start, dma, expected):
