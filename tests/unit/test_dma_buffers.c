@@ -798,7 +798,7 @@ static void test_refused_for_what_was_retained(void **state)
     dma_buffer_renew(allocate(fixture.alice), 1000);
     wait_until_gone();
     atomic_store(&fixture.fault.retained, 0);
-    while (begin_wish(fixture.alice, &wish, &told, &error) == -EDQUOT) {
+    for (int i = 0; i < 100 && begin_wish(fixture.alice, &wish, &told, &error) == -EDQUOT; i++) {
         usleep(50000);
         settle();
     }
