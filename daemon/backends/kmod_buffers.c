@@ -76,7 +76,9 @@ static int explain_no_memory(const struct buffer_wish *wish, struct error *error
     return error_set(error, -ENOMEM, "there is no such memory%s now where %u address bits reach: %s%s",
             in_pieces || wish->kind == BUFFER_POOL ? "" : " in one piece", wish->address_bits,
             buffer_wish_advice(wish),
-            in_pieces ? "" : "; memory is set aside with reserve_count and reserve_mib when the module is loaded");
+            in_pieces
+                    ? ""
+                    : "; memory is set aside with reserve_count and reserve_mib when the module is loaded");
 }
 
 static int explain_refusal(
