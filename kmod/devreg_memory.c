@@ -286,10 +286,12 @@ static int list_segments(struct memory *memory, u64 boundary)
 /* --- Pools --- */
 
 /* How objects lie in chunks of this size, each of which is aligned to it. */
-static void lay_out(struct memory *memory, u64 chunk_size, u64 boundary)
+static void lay_out(struct memory *memory, const struct devreg_allocate_buffer *wanted, u64 chunk_size)
 {
-    memory->block = boundary && boundary < chunk_size ? boundary : chunk_size;
-    memory->alignment = max(memory->alignment, boundary ? memory->block : 1);
+    memory->block = wanted->boundary && wanted->boundary < chunk_size ? wanted->boundary : chunk_size;
+    memory->alignment = max_t(u64, wanted->alignment, PAGE_SIZE);
+    if (wanted->boundary)
+        memory->alignment = max(memory->alignment, memory->block);
     memory->per_block = div64_u64(memory->block, memory->stride);
     memory->per_chunk = memory->per_block << (ilog2(chunk_size) - ilog2(memory->block));
 }
@@ -300,7 +302,7 @@ static int fill_with_objects(
     u64 count;
     int r;
 
-    lay_out(memory, chunk_size, wanted->boundary);
+    lay_out(memory, wanted, chunk_size);
     count = DIV_ROUND_UP(wanted->count, memory->per_chunk);
     r = make_room(memory, count);
     while (r == 0 && memory->chunk_count < count) {

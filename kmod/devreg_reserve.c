@@ -96,7 +96,7 @@ static size_t take_runs(unsigned long *blocks, size_t count)
 /* Blocks that are beyond the limit are kept meanwhile, or they would come again. */
 static void collect(unsigned long *blocks, size_t room)
 {
-    size_t count = 0, beyond = 0;
+    size_t count = 0, beyond = 0, looked_at = 0;
     struct page *page;
 
     while (count + beyond < room && extent_count < reserve_count) {
@@ -107,10 +107,11 @@ static void collect(unsigned long *blocks, size_t room)
             blocks[count++] = page_to_pfn(page);
         else
             blocks[room - ++beyond] = page_to_pfn(page);
-        if (count >= blocks_per_extent)
-            count = take_runs(blocks, count);
+        if (count >= looked_at + blocks_per_extent)
+            count = looked_at = take_runs(blocks, count);
         cond_resched();
     }
+    count = take_runs(blocks, count);
     while (count > 0)
         free_block(blocks[--count]);
     while (beyond > 0)

@@ -346,6 +346,15 @@ static void fragmentation(void)
     int file = fine(allocate(edu.device, DEVREG_BUFFER_SCATTERED, 24, left * 4096 / 2, &scattered));
     check(scattered.segment_count > left / 4);
     check_segments(file, 24, page_size(), 0);
+    // A pool takes the chunks that there are, and keeps to the boundary in them.
+    struct devreg_allocate_buffer pool = {.flags = DEVREG_BUFFER_POOL,
+            .address_bits = 24,
+            .count = 4000,
+            .size = 96,
+            .alignment = 64,
+            .boundary = 16384};
+    file = fine(allocate_as(edu.device, &pool));
+    check_segments(file, 24, 64, 16384);
 }
 
 static void too_many(void)
