@@ -165,7 +165,6 @@ static int make_room(struct memory *memory, u64 count)
         return -E2BIG;
     kvfree(memory->chunks);
     memory->chunks = kvcalloc(count, sizeof(*memory->chunks), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-    memory->chunk_room = count;
     return memory->chunks ? 0 : -ENOMEM;
 }
 

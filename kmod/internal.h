@@ -298,7 +298,7 @@ struct memory {
     u64 size;              /* that is shown to programs, whole pages */
     u64 taken;             /* that it is counted for */
     struct extent *extent; /* that it is, or NULL */
-    u32 chunk_count, chunk_room;
+    u32 chunk_count;
     struct chunk *chunks;
     u32 segment_count;
     struct devreg_segment *segments; /* NULL of a pool, whose objects are computed */
