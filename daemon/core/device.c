@@ -133,6 +133,8 @@ static void look_dma(struct device *device)
 
     device->has_dma = device->handle && backend->dma_describe &&
                       backend->dma_describe(device->handle, &device->dma, NULL) == 0;
+    if (device->buffers)
+        device->buffers->opened(device->buffers, device);
 }
 
 /* All that there is besides the device itself, which is open. */

@@ -72,6 +72,9 @@ struct device_buffers {
     /* It is about to be closed, for this reason: what is left must be closed now. On the loop, while it is
      * idle. */
     void (*closing)(struct device_buffers *buffers, struct device *device, const char *reason);
+
+    /* It was opened, or could not be: device->dma says what there is of an earlier time. */
+    void (*opened)(struct device_buffers *buffers, struct device *device);
 };
 
 static inline const char *device_name(const struct device *device)

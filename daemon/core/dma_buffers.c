@@ -245,6 +245,7 @@ int dma_buffers_new(struct daemon *daemon, struct dma_buffers **ret_buffers)
     buffers->daemon = daemon;
     buffers->devices.leaving = dma_buffers_handle_leaving;
     buffers->devices.closing = dma_buffers_handle_closing;
+    buffers->devices.opened = dma_buffers_handle_opened;
     r = sd_event_add_time(daemon->event, &buffers->timer, CLOCK_BOOTTIME, UINT64_MAX, TIMER_ACCURACY_US,
             handle_timer, buffers);
     if (r >= 0)

@@ -59,7 +59,7 @@ struct dma_buffer {
     uint64_t duration_us;  /* what allocating and renewing give; 0: no limit */
     uint64_t until_us;     /* CLOCK_BOOTTIME; 0: no limit */
     uint64_t allocated_us; /* CLOCK_REALTIME */
-    uint64_t bytes;        /* on its owner's account; none when it is lost, or its memory retained */
+    uint64_t bytes;        /* on its owner's account; none when its memory is given back, or retained */
     uint64_t mapped_size;  /* and the next: as it was opened */
     uint64_t bus_address, segment_count;
     bool needs_sync, translated, reserved;

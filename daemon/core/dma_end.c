@@ -92,6 +92,15 @@ static void note_closed(struct dma_buffer *buffer)
     dma_look_note(buffer->buffers, buffer->device, &buffer->seen);
     if (!buffer->let_go && buffer->bytes > 0 && buffer->seen.known && buffer->seen.state.retained > 0)
         dma_retained_keep(buffer);
+    dma_buffer_return(buffer);
+}
+
+/* The device is idle. */
+static void close_here(struct dma_buffer *buffer)
+{
+    close_memory(buffer, buffer->let_go);
+    dma_look(buffer->device, &buffer->seen);
+    note_closed(buffer);
 }
 
 /* Whether somebody said so, or the writes that stop the device were made, before its turn came. */
@@ -153,9 +162,7 @@ void dma_buffer_close(struct dma_buffer *buffer)
         dispatch_settle(dispatch, device);
         return;
     }
-    close_memory(buffer, buffer->let_go);
-    dma_look(device, &buffer->seen);
-    note_closed(buffer);
+    close_here(buffer);
     finish(buffer);
 }
 
@@ -183,6 +190,7 @@ void dma_buffer_end(struct dma_buffer *buffer, const char *reason)
     end(buffer, false);
 }
 
+/* Its memory stays on its owner's account until it is given back. */
 static void lose(struct dma_buffer *buffer, const char *reason)
 {
     uint64_t least_us = clock_boottime_us() + LOST_KEPT_US;
@@ -194,7 +202,6 @@ static void lose(struct dma_buffer *buffer, const char *reason)
     end_transfers(buffer);
     buffer->handle = NULL;
     buffer->state = DMA_BUFFER_LOST;
-    dma_buffer_return(buffer);
     if (buffer->until_us && buffer->until_us < least_us)
         buffer->until_us = least_us;
 }
@@ -232,21 +239,32 @@ bool dma_buffers_handle_leaving(struct device_buffers *devices, struct device *d
     return any;
 }
 
-/* The device is idle, so no buffer's work is under way. What its worker has closed is gone already. */
+/* The device is idle, so no buffer's work is under way. What its worker has closed is gone already; one that
+ * is lost is still here when its work was cancelled. */
 void dma_buffers_handle_closing(struct device_buffers *devices, struct device *device, const char *reason)
 {
     struct dma_buffers *buffers = container_of(devices, struct dma_buffers, devices);
     struct dma_buffer *buffer;
 
     while ((buffer = find_open(buffers, device))) {
-        close_memory(buffer, may_let_go(buffer));
+        buffer->let_go = may_let_go(buffer);
+        close_here(buffer);
         if (buffer->state == DMA_BUFFER_LIVE)
             lose(buffer, reason);
-        else
+        else if (buffer->state == DMA_BUFFER_CLOSING)
             finish(buffer);
     }
-    dma_retained_give_back(buffers, device);
     dma_buffers_set_timer(buffers);
+}
+
+/* Closing the device gives nothing back by itself: a driver that could not stop it keeps what it retains. Of
+ * one that can't be opened nothing is known; who had it does not pay for ever. */
+void dma_buffers_handle_opened(struct device_buffers *devices, struct device *device)
+{
+    struct dma_buffers *buffers = container_of(devices, struct dma_buffers, devices);
+
+    if (!device->has_dma || device->dma.retained == 0)
+        dma_retained_give_back(buffers, device);
 }
 
 void dma_buffer_release(struct dma_buffer *buffer, struct dma_waiter *waiter)

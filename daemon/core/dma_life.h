@@ -42,7 +42,7 @@ void dma_buffer_cut(struct dma_buffer *buffer, const char *reason);
 /* What is on its account stays there until dma_retained_give_back(): its memory is retained. */
 void dma_retained_keep(struct dma_buffer *buffer);
 
-/* Nothing is retained of the device any more; NULL: of any. */
+/* Nothing is retained of the device any more, as far as anybody knows; NULL: of any. */
 void dma_retained_give_back(struct dma_buffers *buffers, const struct device *device);
 
 /* On the account; NULL: on all. When there is any, *ret_device is one of the devices. */
@@ -65,3 +65,4 @@ void dma_look_anew(struct dma_buffers *buffers, struct device *device);
 /* For struct device_buffers. */
 bool dma_buffers_handle_leaving(struct device_buffers *devices, struct device *device, const char *reason);
 void dma_buffers_handle_closing(struct device_buffers *devices, struct device *device, const char *reason);
+void dma_buffers_handle_opened(struct device_buffers *devices, struct device *device);

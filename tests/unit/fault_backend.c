@@ -65,7 +65,8 @@ static void device_close(struct backend_device *device)
     struct fault_handle *handle = container_of(device, struct fault_handle, base);
 
     enter(handle->fault);
-    atomic_store(&handle->fault->retained, 0);
+    if (!atomic_load(&handle->fault->unstopped))
+        atomic_store(&handle->fault->retained, 0);
     atomic_fetch_add(&handle->fault->closed, 1);
     leave(handle->fault);
     free(handle);

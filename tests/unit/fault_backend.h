@@ -35,6 +35,7 @@ struct fault {
     atomic_int buffer_result, sync_result, safe_result;
     atomic_uint waste;     /* octets that a buffer takes besides those that were wished for */
     atomic_bool retaining; /* what is closed without having been let go */
+    atomic_bool unstopped; /* what it retains stays when it is closed, too */
     atomic_bool present;
     atomic_bool blocking;       /* each vector, and opening of a buffer, waits for a post of `gate` */
     atomic_bool closing_blocks; /* so does closing of one */
@@ -43,7 +44,7 @@ struct fault {
     /* What happened. */
     atomic_uint opened, closed, regions_opened, regions_closed, reads, writes, presence_asked;
     atomic_uint looks;    /* at its DMA */
-    atomic_uint retained; /* octets; given back by a test, or when it is closed */
+    atomic_uint retained; /* octets; given back by a test, or when it is closed but for unstopped */
     atomic_uint buffers_opened, buffers_closed, buffers_let_go, syncs;
     atomic_uint writes_at_close;           /* `writes` when the last buffer was closed */
     struct safe_register safe[FAULT_SAFE]; /* what was set last; looked at only while nothing is under way */

@@ -595,7 +595,8 @@ static void test_freed_when_its_device_was_found_gone(void **state)
     assert_null(fixture.device.handle);
 }
 
-/* The loop goes on while what a device had is given back; its owner may free it meanwhile. */
+/* The loop goes on while what a device had is given back; its owner may free it meanwhile, and pays for it
+ * until it is. */
 static void test_the_loop_closes_nothing(void **state)
 {
     struct dma_buffer *kept = allocate(fixture.alice), *freed = allocate(fixture.alice);
@@ -609,7 +610,7 @@ static void test_the_loop_closes_nothing(void **state)
     wait_until_entered();
     assert_non_null(fixture.device.handle); /* until they are closed */
     assert_true(kept->state == DMA_BUFFER_LOST && freed->state == DMA_BUFFER_LOST);
-    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 8192);
     dma_buffer_release(freed, &told.waiter);
     assert_int_equal(told.count, 0);
     atomic_store(&fixture.fault.closing_blocks, false);
@@ -619,6 +620,7 @@ static void test_the_loop_closes_nothing(void **state)
     assert_true(told.count == 1 && told.error.code == 0);
     assert_ptr_equal(dma_buffers_first(&fixture.daemon), kept);
     assert_int_equal(dma_buffers_count(&fixture.daemon), 1);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
     check_closed(2, 0);
 }
 
@@ -627,7 +629,7 @@ static bool rebound;
 
 static void rebind(struct work *work)
 {
-    assert_int_equal(atomic_load(&fixture.fault.closed), 1);
+    assert_int_equal(atomic_load(&fixture.fault.closed), atomic_load(&fixture.fault.opened));
     assert_ptr_equal(work, &rebinding);
 }
 
@@ -636,16 +638,21 @@ static void note_rebound(struct work *work)
     rebound = work->end == WORK_RAN;
 }
 
-static void test_closed_for_a_driver(void **state)
+static void close_for_a_driver(void)
 {
-    struct dma_buffer *buffer = allocate(fixture.alice);
-
-    (void)state;
     rebound = false;
     rebinding = (struct work){.run = rebind, .done = note_rebound, .own = true};
     assert_int_equal(dispatch_submit_closed(fixture.daemon.dispatch, &fixture.device, &rebinding,
                              "is being bound to a driver", NULL),
             0);
+}
+
+static void test_closed_for_a_driver(void **state)
+{
+    struct dma_buffer *buffer = allocate(fixture.alice);
+
+    (void)state;
+    close_for_a_driver();
     assert_int_equal(buffer->state, DMA_BUFFER_LOST);
     assert_non_null(strstr(buffer->lost.message, "is being bound to a driver"));
     assert_non_null(fixture.device.handle);
@@ -670,6 +677,28 @@ static void test_daemon_stops_while_it_is_allocated(void **state)
     check_error(second.error.code, -EAGAIN, &second.error, "stopping");
     dma_buffers_free(take_ptr(fixture.daemon.dma_buffers));
     check_closed(1, 0);
+}
+
+/* What its worker had no time to close is closed with the device, and stays lost. */
+static void test_daemon_stops_while_they_are_lost(void **state)
+{
+    struct dma_buffer *first = allocate(fixture.alice), *second = allocate(fixture.alice);
+
+    (void)state;
+    atomic_store(&fixture.fault.closing_blocks, true);
+    fixture.device.lost = true;
+    atomic_store(&fixture.fault.open_result, -ENODEV);
+    dispatch_settle(fixture.daemon.dispatch, &fixture.device);
+    wait_until_entered();
+    dispatch_cancel(&fixture.device);
+    atomic_store(&fixture.fault.closing_blocks, false);
+    open_gate();
+    settle();
+    assert_null(fixture.device.handle);
+    assert_int_equal(dma_buffers_count(&fixture.daemon), 2);
+    assert_true(first->state == DMA_BUFFER_LOST && second->state == DMA_BUFFER_LOST);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    check_closed(2, 0);
 }
 
 static void test_daemon_stops_before_it_is_told(void **state)
@@ -785,6 +814,54 @@ static void test_retained_is_given_back_with_its_device(void **state)
     assert_int_equal(dma_buffers_bytes(&fixture.daemon), 0);
 }
 
+/* When the driver could neither stop the device nor be unbound, its memory is still missing. */
+static void test_retained_by_a_driver_that_stays(void **state)
+{
+    struct dma_buffer *lost;
+
+    (void)state;
+    atomic_store(&fixture.fault.retaining, true);
+    atomic_store(&fixture.fault.unstopped, true);
+    dma_buffer_renew(allocate(fixture.alice), 1000);
+    wait_until_gone();
+    lost = allocate(fixture.alice);
+    close_for_a_driver();
+    settle();
+    assert_true(rebound && fixture.device.handle);
+    assert_int_equal(lost->state, DMA_BUFFER_LOST);
+    assert_int_equal(fixture.device.dma.retained, 8192);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 8192);
+    assert_int_equal(dma_buffers_bytes(&fixture.daemon), 8192);
+    dma_buffer_release(lost, NULL); /* does not free what is retained of it */
+    assert_int_equal(fixture.alice->account->buffer_bytes, 8192);
+    atomic_store(&fixture.fault.unstopped, false);
+    close_for_a_driver();
+    settle();
+    assert_true(rebound && fixture.device.handle);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    assert_int_equal(dma_buffers_bytes(&fixture.daemon), 0);
+}
+
+/* The same where the loop itself has to close it. */
+static void test_retained_when_the_loop_closes(void **state)
+{
+    struct dma_buffer *buffer = allocate(fixture.alice);
+
+    (void)state;
+    atomic_store(&fixture.fault.retaining, true);
+    atomic_store(&fixture.fault.unstopped, true);
+    device_detach(&fixture.device, "test");
+    assert_int_equal(buffer->state, DMA_BUFFER_LOST);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 4096);
+    device_attach(&fixture.device);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 4096);
+    atomic_store(&fixture.fault.retained, 0);
+    device_detach(&fixture.device, "test");
+    device_attach(&fixture.device);
+    assert_int_equal(fixture.alice->account->buffer_bytes, 0);
+    atomic_store(&fixture.fault.unstopped, false);
+}
+
 /* Refused, one gets it soon after it was given back, without anything else having happened. */
 static void test_refused_for_what_was_retained(void **state)
 {
@@ -854,9 +931,12 @@ int main(void)
             TEST(test_the_loop_closes_nothing),
             TEST(test_closed_for_a_driver),
             TEST(test_daemon_stops_while_it_is_allocated),
+            TEST(test_daemon_stops_while_they_are_lost),
             TEST(test_daemon_stops_before_it_is_told),
             TEST(test_retained_stays_on_its_account),
             TEST(test_retained_is_given_back_with_its_device),
+            TEST(test_retained_by_a_driver_that_stays),
+            TEST(test_retained_when_the_loop_closes),
             TEST(test_refused_for_what_was_retained),
             TEST(test_looks),
             TEST(test_transfers),
