@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/cleanup.h"
+
 int device_init(struct device *device, const struct device_description *description, struct error *error)
 {
     int r;
@@ -175,26 +177,66 @@ void device_attach(struct device *device)
     tell_watch(device);
 }
 
-bool device_improve(struct device *device)
+bool device_leave(struct device *device, const char *reason)
+{
+    return device->buffers && !atomic_load(&device->stopping) &&
+           device->buffers->leaving(device->buffers, device, reason);
+}
+
+static void drop_better(struct device *device)
+{
+    struct backend_device *better = take_ptr(device->better);
+
+    if (better)
+        better->backend->device_close(better);
+}
+
+/* A window of addresses that works stays as it is: whether it can be claimed is known when it is too late.
+ */
+static bool choose_better(
+        const struct device *device, const struct backend **ret_better, char *why, size_t why_size)
 {
     const struct device_description *description = device->description;
+
+    return device->handle && !description->backend &&
+           (description->address || description->id || description->platform) &&
+           backend_choose(description, ret_better, why, why_size, NULL) >= 0 &&
+           backend_is_preferred(*ret_better, device->backend);
+}
+
+/* It may be open already. */
+static bool open_better(struct device *device, const struct backend *better)
+{
+    if (device->better && device->better->backend == better)
+        return true;
+    drop_better(device);
+    if (better->device_open(device->description, &device->better, NULL) < 0) {
+        device->better = NULL;
+        return false;
+    }
+    device->better->backend = better;
+    return true;
+}
+
+/* That the better one works is known before anything is lost for it. */
+bool device_improve(struct device *device)
+{
+    static const char reason[] = "it is reached through another backend now";
     const struct backend *better;
     struct backend_device *handle;
     char why[sizeof(device->why)];
 
-    /* A window of addresses that works stays as it is: whether it can be claimed is known when it is too
-     * late. */
-    if (!device->handle || description->backend ||
-            !(description->address || description->id || description->platform) ||
-            backend_choose(description, &better, why, sizeof(why), NULL) < 0 ||
-            !backend_is_preferred(better, device->backend) ||
-            better->device_open(description, &handle, NULL) < 0)
+    if (!choose_better(device, &better, why, sizeof(why))) {
+        drop_better(device);
         return false;
-    device_detach(device, "it is reached through another backend now");
+    }
+    if (!open_better(device, better) || device_leave(device, reason))
+        return false;
+    handle = take_ptr(device->better);
+    device_detach(device, reason);
     device->backend = better;
     memcpy(device->why, why, sizeof(why));
     device->handle = handle;
-    handle->backend = better;
     look_dma(device);
     attach_parts(device);
     tell_watch(device);
@@ -230,6 +272,7 @@ void device_detach(struct device *device, const char *reason)
     if (device->handle)
         device->backend->device_close(device->handle);
     device->handle = NULL;
+    drop_better(device);
     device->has_dma = false;
     device->cost_ns = 0; /* it may be reached through another backend next */
     error_set(&device->absent, -ENODEV, "%s", reason);

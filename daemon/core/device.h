@@ -21,7 +21,8 @@ struct device {
     const struct backend *backend;
     char why[768]; /* why this backend */
     struct backend_device *handle;
-    struct error absent; /* why, while the handle is NULL */
+    struct error absent;           /* why, while the handle is NULL */
+    struct backend_device *better; /* open through a better backend, until its buffers are closed */
     struct region *regions;
     size_t region_count;
 
@@ -94,8 +95,13 @@ void device_done(struct device *device);
  * the best then. Only while the device is idle. */
 void device_attach(struct device *device);
 
+/* Begins what is to be done before the device is closed for this reason. False: it can be closed. True: this
+ * is to be asked again when the device is idle. Only while it is. */
+bool device_leave(struct device *device, const char *reason);
+
 /* Opens the device through a better backend, when there is one now: say, because its driver was changed.
- * Returns whether it did; if not, all is as it was. Only while the device is idle. */
+ * Returns whether it did; if not, all is as it was, but where device->better is set: then it has begun to
+ * leave, and this is to be called again when it is idle. Only while it is. */
 bool device_improve(struct device *device);
 
 /* Closes everything, for this reason. Only while the device is idle. */

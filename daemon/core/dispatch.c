@@ -74,13 +74,6 @@ static void give_to_worker(struct dispatch *dispatch, struct device *device, str
     worker_submit(device->worker, work);
 }
 
-/* Whether there is something to wait for until the device, which is idle, can be closed. */
-static bool must_wait(struct device *device, const char *reason)
-{
-    return device->buffers && !atomic_load(&device->stopping) &&
-           device->buffers->leaving(device->buffers, device, reason);
-}
-
 /* The device is idle: it can be closed, and its worker takes over. Or it is not, and this is called again
  * when it is. */
 static void begin_closed(struct dispatch *dispatch, struct device *device)
@@ -90,7 +83,7 @@ static void begin_closed(struct dispatch *dispatch, struct device *device)
 
     snprintf(reason, sizeof(reason), "it %s: try again soon", device->closed_why);
     device->closed_for->deadline_us = UINT64_MAX; /* what has begun is not given up */
-    if (must_wait(device, reason))
+    if (device_leave(device, reason))
         return;
     device_detach(device, reason);
     if (was_open)
@@ -241,7 +234,7 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
         return;
     if (device->lost && device->handle) {
         /* Told before it is opened anew: a device that went and came back at once was away all the same. */
-        if (must_wait(device, gone))
+        if (device_leave(device, gone))
             return;
         device_detach(device, gone);
         dispatch->presence_changed(device, dispatch->context);
@@ -273,6 +266,7 @@ void dispatch_recheck(struct dispatch *dispatch, struct device *device)
         dispatch->presence_changed(device, dispatch->context);
     }
     dispatch_settle(dispatch, device);
+    device->recheck = device->better != NULL;
 }
 
 static bool is_declared_slow(const struct device *device)

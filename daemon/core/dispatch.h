@@ -26,7 +26,8 @@ void dispatch_free(struct dispatch *dispatch);
 void dispatch_settle(struct dispatch *dispatch, struct device *device);
 
 /* To be called when the kernel reports that devices or drivers came or went: a device that is busy is looked
- * at when it is idle. One that can be reached through a better backend now is. */
+ * at when it is idle. One that can be reached through a better backend now is, when its buffers are
+ * closed. */
 void dispatch_recheck(struct dispatch *dispatch, struct device *device);
 
 /* Submits work; accesses is how many register accesses it will make. work->done may be called before this

@@ -169,6 +169,9 @@ static int check_device(struct daemon *daemon, struct device *device, struct err
     if (!device->handle)
         return error_set(error, device->absent.code == -EBUSY ? -EBUSY : -ENODEV, "%s is absent: %s",
                 device_name(device), device->absent.message);
+    if (device->better)
+        return error_set(error, -EAGAIN, "%s is about to be reached through another backend: try again soon",
+                device_name(device));
     if (!device->backend->buffer_open)
         return error_set(error, -EOPNOTSUPP,
                 "the backend %s, through which %s is reached, has no DMA: bind the device to the driver "

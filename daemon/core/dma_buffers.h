@@ -107,8 +107,8 @@ bool dma_buffer_may_see(
 /* Makes the daemon's; the devices are there already, the reservations need not be. */
 int dma_buffers_new(struct daemon *daemon, struct dma_buffers **ret_buffers);
 
-/* Closes what is left, as nobody says that the devices do not use it any more. Only after all devices have
- * stopped, and before they are closed. */
+/* Closes what is left, as nobody says that the devices do not use it any more: here, however long it takes,
+ * as nobody is served any more. Only after all devices have stopped, and before they are closed. */
 void dma_buffers_free(struct dma_buffers *buffers);
 
 /* The first of those that are live or lost, and the one after. NULL: there are no more. */
@@ -151,7 +151,8 @@ struct dma_buffer_wish {
  *   -EINVAL     it is no possible wish
  *   -EOPNOTSUPP the device, as it is reached now, has no DMA
  *   -ENODEV     it is absent
- *   -EDQUOT     the principal has too many or too much, -EAGAIN: all together have
+ *   -EDQUOT     the principal has too many or too much
+ *   -EAGAIN     all together have, or the device is about to be reached otherwise, or the daemon stops
  */
 int dma_buffers_allocate(struct daemon *daemon, struct principal *principal,
         const struct dma_buffer_wish *wish, struct dma_waiter *waiter, struct error *error);

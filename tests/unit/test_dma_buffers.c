@@ -68,6 +68,7 @@ static int set_up(void **state)
 
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
+    fault_choice = NULL;
     fault_init(&fixture.fault, 1);
     fault_device(&fixture.fault, &fault_backend, &fixture.device);
     fixture.regions[0] = &fixture.device.regions[0];
@@ -661,6 +662,120 @@ static void test_closed_for_a_driver(void **state)
     check_closed(1, 0);
 }
 
+/* As when it was bound to another driver. */
+static void offer_better(void)
+{
+    fixture.fault.description.backend = NULL;
+    fixture.fault.description.platform = (char *)"fed00000.fault";
+    fault_choice = &fault_backend_better;
+    dispatch_recheck(fixture.daemon.dispatch, &fixture.device);
+}
+
+static void test_a_better_backend_waits(void **state)
+{
+    struct dma_buffer *buffer = allocate(fixture.alice);
+    struct dma_buffer_wish wish = wish_of(1);
+    struct error error;
+    struct told told;
+
+    (void)state;
+    fixture.presence_changed = 0;
+    atomic_store(&fixture.fault.closing_blocks, true);
+    offer_better();
+    wait_until_entered();
+    assert_ptr_equal(fixture.device.backend, &fault_backend);
+    assert_int_equal(buffer->state, DMA_BUFFER_LOST);
+    assert_non_null(strstr(buffer->lost.message, "another backend"));
+    check_error(begin_wish(fixture.alice, &wish, &told, &error), -EAGAIN, &error, "try again soon");
+    assert_int_equal(fixture.presence_changed, 0);
+    atomic_store(&fixture.fault.closing_blocks, false);
+    open_gate();
+    settle();
+    assert_ptr_equal(fixture.device.backend, &fault_backend_better);
+    assert_true(device_is_complete(&fixture.device));
+    assert_int_equal(fixture.presence_changed, 1);
+    check_error(begin_wish(fixture.alice, &wish, &told, &error), -EOPNOTSUPP, &error, "has no DMA");
+    check_closed(1, 0);
+}
+
+/* Nothing is lost for one that does not work. */
+static void test_a_better_backend_that_fails(void **state)
+{
+    struct dma_buffer *buffer = allocate(fixture.alice);
+
+    (void)state;
+    atomic_store(&fixture.fault.open_result, -EIO);
+    offer_better();
+    settle();
+    assert_int_equal(buffer->state, DMA_BUFFER_LIVE);
+    assert_ptr_equal(fixture.device.backend, &fault_backend);
+    allocate(fixture.alice);
+}
+
+/* Its worker is in the first buffer when something else comes. */
+static void begin_improving(void)
+{
+    allocate(fixture.alice);
+    atomic_store(&fixture.fault.closing_blocks, true);
+    offer_better();
+    wait_until_entered();
+    atomic_store(&fixture.fault.closing_blocks, false);
+}
+
+static void check_improves_no_more(void)
+{
+    settle();
+    assert_null(fixture.device.better);
+    assert_false(fixture.device.recheck);
+}
+
+static void test_a_better_backend_that_is_none_any_more(void **state)
+{
+    (void)state;
+    begin_improving();
+    fault_choice = &fault_backend;
+    open_gate();
+    check_improves_no_more();
+    assert_ptr_equal(fixture.device.backend, &fault_backend);
+    allocate(fixture.alice);
+}
+
+static void test_device_goes_before_it_is_improved(void **state)
+{
+    (void)state;
+    begin_improving();
+    atomic_store(&fixture.fault.open_result, -ENODEV);
+    fixture.device.lost = true;
+    open_gate();
+    check_improves_no_more();
+    assert_null(fixture.device.handle);
+    atomic_store(&fixture.fault.open_result, 0);
+    fault_choice = &fault_backend;
+    dispatch_settle(fixture.daemon.dispatch, &fixture.device);
+    allocate(fixture.alice);
+}
+
+static void test_bound_before_it_is_improved(void **state)
+{
+    (void)state;
+    begin_improving();
+    close_for_a_driver();
+    open_gate();
+    check_improves_no_more();
+    assert_true(rebound);
+    assert_ptr_equal(fixture.device.backend, &fault_backend_better);
+}
+
+static void test_daemon_stops_before_it_is_improved(void **state)
+{
+    (void)state;
+    begin_improving();
+    dispatch_cancel(&fixture.device);
+    open_gate();
+    check_improves_no_more();
+    check_closed(1, 0);
+}
+
 static void test_daemon_stops_while_it_is_allocated(void **state)
 {
     struct told first, second;
@@ -930,6 +1045,12 @@ int main(void)
             TEST(test_freed_when_its_device_was_found_gone),
             TEST(test_the_loop_closes_nothing),
             TEST(test_closed_for_a_driver),
+            TEST(test_a_better_backend_waits),
+            TEST(test_a_better_backend_that_fails),
+            TEST(test_a_better_backend_that_is_none_any_more),
+            TEST(test_device_goes_before_it_is_improved),
+            TEST(test_bound_before_it_is_improved),
+            TEST(test_daemon_stops_before_it_is_improved),
             TEST(test_daemon_stops_while_it_is_allocated),
             TEST(test_daemon_stops_while_they_are_lost),
             TEST(test_daemon_stops_before_it_is_told),
