@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* http/exchange.c and http/pieces.c: bodies and answers that move in pieces, by a table of routes of the
  * test's own. */
-#include "api_fixture.h"
+#include "server_fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "http/server.h"
-#include "util/buffer.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -20,12 +17,6 @@ enum {
     SIZE = 3 * 1024 * 1024 + 7,
     STOP = 100000, /* where those stop that do */
 };
-
-static struct {
-    struct api_fixture api;
-    struct server *server;
-    char path[300];
-} fixture;
 
 /* What the handlers saw. */
 static struct {
@@ -120,31 +111,10 @@ const struct route routes[] = {
 };
 const size_t route_count = ELEMENTS(routes);
 
-static int set_up(void **state)
+static int set_up_pieces(void **state)
 {
-    static const struct origin_settings origins;
-    static const struct server_settings settings = {.origins = &origins};
-    static const struct listen_policy policy;
-    struct listen_socket listener;
-    struct error error = {0};
-
-    (void)state;
     memset(&seen, 0, sizeof(seen));
-    api_open(&fixture.api, true);
-    fixture.api.daemon.limits.idle_seconds = 600;
-    snprintf(fixture.path, sizeof(fixture.path), "%s/socket", fixture.api.directory);
-    assert_int_equal(server_new(&fixture.api.daemon, &settings, &fixture.server, &error), 0);
-    test_that(listen_open(fixture.path, &policy, &listener, &error) == 0, "%s", error.message);
-    test_that(server_add(fixture.server, &listener, &error) == 0, "%s", error.message);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    server_free(fixture.server);
-    api_close(&fixture.api);
-    return 0;
+    return set_up(state);
 }
 
 static void run_for(uint64_t us)
@@ -162,35 +132,6 @@ static void settle(void)
         ;
 }
 
-static int dial(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    assert_true(fd >= 0);
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", fixture.path);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
-}
-
-static void send_all(int fd, const void *data, size_t size)
-{
-    for (unsigned rounds = 0; size > 0; rounds++) {
-        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
-
-        test_that(sent >= 0 || errno == EAGAIN, "sending: %s", strerror(errno));
-        data = (const char *)data + (sent > 0 ? sent : 0);
-        size -= sent > 0 ? (size_t)sent : 0;
-        sd_event_run(fixture.api.daemon.event, sent > 0 ? 0 : 100000);
-        test_that(rounds < 100000, "the daemon does not read");
-    }
-}
-
-static void send_text(int fd, const char *text)
-{
-    send_all(fd, text, strlen(text));
-}
-
 static void send_octets(int fd, size_t from, size_t size)
 {
     _cleanup_free_ char *data = malloc(size);
@@ -198,7 +139,7 @@ static void send_octets(int fd, size_t from, size_t size)
     assert_non_null(data);
     for (size_t i = 0; i < size; i++)
         data[i] = octet_at(from + i);
-    send_all(fd, data, size);
+    assert_true(send_all(fd, data, size));
 }
 
 /* What comes until so much is there or the connection ends, and then the NUL. Returns whether it ended. */
@@ -236,7 +177,7 @@ static void begin_put(int fd, const char *name, size_t size)
     char head[200];
 
     snprintf(head, sizeof(head), HEAD("%s") "Content-Length: %zu\r\n\r\n", name, size);
-    send_text(fd, head);
+    assert_true(send_text(fd, head));
     settle();
 }
 
@@ -354,7 +295,7 @@ static void test_heads(void **state)
         _cleanup_close_ int fd = dial();
         _cleanup_buffer_ struct buffer answer = {0};
 
-        send_text(fd, rows[i].head);
+        assert_true(send_text(fd, rows[i].head));
         receive(fd, &answer, 150);
         test_that(strncmp(answer.data + 9, rows[i].status, 3) == 0 && strstr(answer.data, rows[i].text),
                 "row %zu: no %s with %s in\n%s", i, rows[i].status, rows[i].text, answer.data);
@@ -367,7 +308,7 @@ static void check_range(const char *head, const char *range)
     _cleanup_close_ int fd = dial();
 
     seen.range[0] = 0;
-    send_text(fd, head);
+    assert_true(send_text(fd, head));
     settle();
     assert_string_equal(seen.range, range);
 }
@@ -391,7 +332,7 @@ static void test_answer(void **state)
     const char *body;
 
     (void)state;
-    send_text(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(send_text(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"));
     settle();
     assert_int_equal(server_active(fixture.server), 1);
     test_that(seen.moved > 0 && seen.moved < SIZE, "%zu octets moved to somebody who does not read",
@@ -412,7 +353,7 @@ static void test_answer(void **state)
     /* The connection is still good. */
     seen.freed = 0;
     answer.size = 0;
-    send_text(fd, "GET /part HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(send_text(fd, "GET /part HTTP/1.1\r\nHost: a\r\n\r\n"));
     receive(fd, &answer, 150);
     test_that(strstr(answer.data, "206 Partial") && strstr(answer.data, "Content-Length: 7\r\n") &&
                       strstr(answer.data, "Content-Range: bytes 5-11/3145735\r\n") &&
@@ -427,7 +368,7 @@ static void test_answer_breaks_off(void **state)
     _cleanup_buffer_ struct buffer answer = {0};
 
     (void)state;
-    send_text(fd, "GET /stops HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(send_text(fd, "GET /stops HTTP/1.1\r\nHost: a\r\n\r\n"));
     assert_true(receive(fd, &answer, SIZE));
     test_that(answer.size > STOP && answer.size <= CALL_PIECE_BYTES + 1000, "%zu octets came", answer.size);
     check_over(0);
@@ -438,7 +379,7 @@ static void test_reader_leaves(void **state)
     int fd = dial();
 
     (void)state;
-    send_text(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(send_text(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"));
     settle();
     close(fd);
     check_over(0);
@@ -487,7 +428,7 @@ static void test_stalled_reader(void **state)
 
     (void)state;
     fixture.api.daemon.limits.request_seconds = 1;
-    send_text(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(send_text(fd, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"));
     run_for(6500000); /* a piece has four seconds more */
     assert_int_equal(fixture.api.daemon.counters.timed_out, 1);
     check_over(0);
@@ -514,20 +455,20 @@ static void test_slow_but_moving(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test_setup_teardown(test_body, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_refused_before, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_empty_body, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_refused_on_the_way, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_body_breaks_off, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_heads, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_ranges, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_answer_breaks_off, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_reader_leaves, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_stalled_writer, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_dripping_writer, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_stalled_reader, set_up, tear_down),
-            cmocka_unit_test_setup_teardown(test_slow_but_moving, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_body, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_refused_before, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_empty_body, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_refused_on_the_way, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_body_breaks_off, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_heads, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_ranges, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_answer, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_answer_breaks_off, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_reader_leaves, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_stalled_writer, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_dripping_writer, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_stalled_reader, set_up_pieces, tear_down),
+            cmocka_unit_test_setup_teardown(test_slow_but_moving, set_up_pieces, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
