@@ -140,7 +140,7 @@ static int check_access(const struct region *region, const struct devreg_access 
 {
     u64 span = access->flags & DEVREG_ACCESS_REPEAT ? access->width : (u64)access->count * access->width;
     int r = check_flags(access->flags, DEVREG_ACCESS_WRITE | DEVREG_ACCESS_REPEAT)
-                    ?: check_reserved(access->reserved);
+                    ?: check_reserved(access->reserved) ?: check_pointer(access->data);
 
     if (r)
         return r;

@@ -112,6 +112,11 @@ int check_flags(u32 flags, u32 allowed)
     return flags & ~allowed ? -EINVAL : 0;
 }
 
+int check_pointer(u64 address)
+{
+    return (u64)(uintptr_t)address == address ? 0 : -EFAULT;
+}
+
 int check_text(const char *text, size_t size)
 {
     size_t length = strnlen(text, size);

@@ -3,7 +3,6 @@
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
 #include <linux/file.h>
-#include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -178,6 +177,7 @@ static int call_segments(struct call *call, void *argument)
     wanted->count = 0;
     if (r || wanted->first >= buffer->info.segment_count)
         return -EINVAL;
+    r = check_pointer(wanted->segments);
     room = min(room, buffer->info.segment_count - wanted->first);
     while (r == 0 && wanted->count < room) {
         /* Taken anew for each: what is copied may fault, and that waits for this lock. */
@@ -303,7 +303,7 @@ int buffer_call_info(struct call *call, void *argument)
 
 static bool is_power(u64 value)
 {
-    return value == 0 || is_power_of_2(value);
+    return (value & (value - 1)) == 0;
 }
 
 static int check_kind(const struct devreg_allocate_buffer *wanted)
@@ -328,7 +328,7 @@ static int check_sizes(const struct devreg_allocate_buffer *wanted)
         return -EINVAL;
     if (wanted->alignment > most || wanted->size > most ||
             check_mul_overflow(wanted->size, (u64)wanted->count, &all) || all > most ||
-            ALIGN(wanted->size, wanted->alignment ?: 1) > most / wanted->count)
+            ALIGN(wanted->size, wanted->alignment ?: 1) > div_u64(most, wanted->count))
         return -E2BIG;
     if (wanted->boundary &&
             (wanted->boundary < PAGE_SIZE || wanted->boundary < max(piece, wanted->alignment)))

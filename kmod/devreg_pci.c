@@ -169,6 +169,21 @@ const struct device_bus device_bus_pci = {
         .release_line_unless_up = pci_release_line_unless_up,
 };
 
+/* One that somebody has enabled through sysfs only counts this as once more; its power state is unknown
+ * since its last driver went, and messages are for D0 alone. */
+static int power_up(struct pci_dev *function)
+{
+    int r = pci_enable_device(function);
+
+    if (r)
+        return r;
+    r = pci_set_power_state(function, PCI_D0);
+    if (r == 0 || r == -EIO) /* that it has no such states */
+        return 0;
+    pci_disable_device(function);
+    return r;
+}
+
 static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
 {
     int r;
@@ -177,7 +192,7 @@ static int pci_probe(struct pci_dev *function, const struct pci_device_id *id)
         pci_err(function, "a bridge can't be given away: others are behind it\n");
         return -EINVAL;
     }
-    r = pci_enable_device(function);
+    r = power_up(function);
     if (r)
         return r;
     pci_quiet(&function->dev);

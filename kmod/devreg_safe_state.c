@@ -114,6 +114,9 @@ int safe_state_call(struct call *call, void *argument)
 
     if (r || wanted->count > DEVREG_SAFE_WRITES_MAX)
         return -EINVAL;
+    r = check_pointer(wanted->writes);
+    if (r)
+        return r;
     if (wanted->count > 0)
         writes = memdup_user(u64_to_user_ptr(wanted->writes), wanted->count * sizeof(*writes));
     if (IS_ERR(writes))

@@ -53,6 +53,8 @@ long call_serve(const struct call_row *rows, size_t count, struct file *file, un
 
 int check_reserved(u32 value);
 int check_flags(u32 flags, u32 allowed);
+/* That it does not become another address where pointers have 32 bits. */
+int check_pointer(u64 address);
 int check_text(const char *text, size_t size);
 
 /* devreg_file.c: files that are in no folder. */

@@ -223,9 +223,12 @@ struct devreg_region_info {
  * little-endian for what the device takes for a number.
  *
  * Errors: EINVAL width not among the region's, offset not a multiple of it, count 0 or too large; ERANGE not
- * inside the region; EACCES written to, but claimed as read-only; EINTR a signal that ends the process came.
+ * inside the region; EACCES written to, but claimed as read-only; EINTR a signal that ends the process came;
+ * EFAULT `data` can't be read or written to.
  * On failure `done` says how many accesses were made whose values came from `data`, or are there: all before
- * that one. Where `data` can't be written to, up to 256 octets more have been read from the device. */
+ * that one. Where `data` can't be written to, up to 256 octets more have been read from the device. The kernel
+ * copies in steps, of up to 64 octets but on x86-64: what is in the same step as the place where `data` ends
+ * may be missing too. */
 struct devreg_access {
     __u32 argsz;
     __u32 flags;          /* DEVREG_ACCESS_* */
