@@ -24,7 +24,7 @@ static void set_bytes(volatile uint8_t *bytes, size_t size, uint8_t first)
 static void every_width(void)
 {
     struct area area = ram_area(1, 0);
-    for (uint32_t width = 1; width <= 8; width *= 2)
+    for (uint32_t width = 1; width <= width_max(); width *= 2)
         for (uint64_t offset = 0; offset < 64; offset += width) {
             uint64_t expected = 0;
             context("width %u at %#" PRIx64, width, offset);
@@ -46,7 +46,7 @@ static void blocks(void)
     static const uint32_t counts[] = {1, 2, 3, 7, 8, 255, 511, 512, 513, 1023, 4095, 4096, 4097, 8191};
     uint8_t *data = malloc(area.size);
     check(data != NULL);
-    for (uint32_t width = 1; width <= 8; width *= 2)
+    for (uint32_t width = 1; width <= width_max(); width *= 2)
         for (size_t i = 0; i < array_size(counts); i++) {
             size_t size = (size_t)counts[i] * width;
             uint32_t done;
@@ -74,7 +74,7 @@ static void blocks(void)
 static void repeated(void)
 {
     struct area area = ram_area(1, 0);
-    for (uint32_t width = 1; width <= 8; width *= 2) {
+    for (uint32_t width = 1; width <= width_max(); width *= 2) {
         uint8_t data[800], expected[8] = {0};
         uint32_t done;
         context("width %u", width);
@@ -101,11 +101,12 @@ static void registers(void)
     check_equal(read_value(region, 0, 4), 0x010000ed);
     write_value(region, 4, 4, 0x12345678);
     check_equal(read_value(region, 4, 4), 0xedcba987);
-    write_value(region, 0x80, 8,
-            0x1122334455667788); // where a DMA would begin; it does not, as nobody starts it
-    check_equal(read_value(region, 0x80, 8), 0x1122334455667788);
+    // Where a DMA would begin; it does not, as nobody starts it.
+    write_value(region, 0x80, width_max(), 0x1122334455667788);
+    if (kernel_has_64_bits())
+        check_equal(read_value(region, 0x80, 8), 0x1122334455667788);
     check_equal(read_value(region, 0x80, 4), 0x55667788);
-    write_value(region, 0x80, 8, 0);
+    write_value(region, 0x80, width_max(), 0);
 }
 
 // A fixed sequence that is compared with what the device saw: see test_trace.py.
@@ -117,11 +118,14 @@ static void traced(void)
     uint64_t longs[2];
     read_value(region, 0, 4);
     write_value(region, 4, 4, 0xa5a5a5a5);
-    read_value(region, 0x80, 8);
-    write_value(region, 0x88, 8, 0x0102030405060708);
+    if (kernel_has_64_bits()) {
+        read_value(region, 0x80, 8);
+        write_value(region, 0x88, 8, 0x0102030405060708);
+    }
     fine(access_region(region, WRITE | REPEAT, 4, 4, 3, words, NULL));
     fine(access_region(region, REPEAT, 4, 4, 3, words, NULL));
-    fine(access_region(region, 0, 0x80, 8, 2, longs, NULL));
+    if (kernel_has_64_bits())
+        fine(access_region(region, 0, 0x80, 8, 2, longs, NULL));
     // None of these reaches the device.
     check_error(access_region(region, 0, 2, 4, 1, words, NULL), EINVAL);
     check_error(access_region(region, 0, 0xffc, 4, 2, words, NULL), ERANGE);
@@ -182,7 +186,7 @@ static void bad_arguments(void)
                     rows[i].offset, flags);
             check_error(access_region(area.region, flags, rows[i].offset, rows[i].width, rows[i].count, data,
                                 &done),
-                    rows[i].error);
+                    rows[i].width <= width_max() ? rows[i].error : EINVAL);
             check_equal(done, 0);
         }
     for (size_t i = 0; i < area.size; i++)
@@ -216,8 +220,8 @@ static void unaligned_start(void)
     for (size_t i = 0; i < array_size(rows); i++) {
         int region = fine(claim(control, 0, bar.start + rows[i].offset, rows[i].size, "odd", NULL));
         context("a start at %#" PRIx64, rows[i].offset);
-        check_equal(region_info(region).widths, rows[i].widths);
-        for (uint32_t width = 1; width <= 8; width *= 2) {
+        check_equal(region_info(region).widths, rows[i].widths & (2 * width_max() - 1));
+        for (uint32_t width = 1; width <= width_max(); width *= 2) {
             uint64_t value;
             int result = access_region(region, 0, 0, width, 1, &value, NULL);
             if (rows[i].widths & width)
@@ -267,6 +271,14 @@ static void bad_data(void)
         check_equal(area.map[i], 0xee);
 }
 
+// What a kernel copies in one step may be lost as a whole where memory ends: of these only that of x86-64
+// goes on octet by octet.
+#ifdef __x86_64__
+#define COPY_STEP 1
+#else
+#define COPY_STEP 64
+#endif
+
 // Memory that ends in the middle of the data: all accesses before that place are made, and `done` says how
 // many.
 static void data_that_ends(void)
@@ -277,7 +289,7 @@ static void data_that_ends(void)
             mapped(mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     fine(munmap(pages + 3 * page, page));
     static const uint32_t goods[] = {1, 5, 100, 300, 1000};
-    for (uint32_t width = 1; width <= 8; width *= 2)
+    for (uint32_t width = 1; width <= width_max(); width *= 2)
         for (size_t i = 0; i < array_size(goods); i++) {
             uint32_t good = goods[i], count = good + 200, done = 0xdddddddd;
             uint8_t *data = pages + 3 * page - (size_t)good * width;
@@ -285,20 +297,20 @@ static void data_that_ends(void)
             memset(data, 0x42, (size_t)good * width);
             memset((void *)area.map, 0xee, area.size);
             check_error(access_region(area.region, WRITE, 0, width, count, data, &done), EFAULT);
-            check_equal(done, good);
+            check(done <= good && (good - done) * width < COPY_STEP);
             for (size_t j = 0; j < (size_t)(count + 8) * width; j++)
-                check_equal(area.map[j], j < (size_t)good * width ? 0x42 : 0xee);
+                check_equal(area.map[j], j < (size_t)done * width ? 0x42 : 0xee);
             set_bytes(area.map, area.size, 1);
             done = 0xdddddddd;
             check_error(access_region(area.region, 0, 0, width, count, data, &done), EFAULT);
-            check_equal(done, good);
-            check_equal(memcmp(data, area.map, (size_t)good * width), 0);
+            check(done <= good && (good - done) * width < COPY_STEP);
+            check_equal(memcmp(data, area.map, (size_t)done * width), 0);
         }
     context("half of a register's data is there");
     memset((void *)area.map, 0xee, area.size);
     uint32_t done;
     check_error(access_region(area.region, WRITE, 0, 4, 2, pages + 3 * page - 6, &done), EFAULT);
-    check_equal(done, 1);
+    check(done <= 1 && (1 - done) * 4 < COPY_STEP);
     check_equal(area.map[4], 0xee);
 }
 
@@ -337,7 +349,7 @@ static void data_anywhere(void)
     struct area area = ram_area(1, 0);
     uint8_t data[64];
     set_bytes(area.map, 64, 0x30);
-    for (uint32_t width = 1; width <= 8; width *= 2)
+    for (uint32_t width = 1; width <= width_max(); width *= 2)
         for (size_t shift = 0; shift < 8; shift++) {
             context("width %u, data at + %zu", width, shift);
             memset(data, 0, sizeof(data));

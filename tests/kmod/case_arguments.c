@@ -6,6 +6,7 @@
 #include <asm/ioctls.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum kind { CONTROL, DEVICE, REGION, INTERRUPTS, BUFFER, KINDS };

@@ -78,8 +78,6 @@ static void not_bound(void)
     check_text(owner, "");
     check_error(open_device(control, DEVREG_DEVICE_PCI, NETWORK, owner), ENXIO);
     check_text(owner, "virtio-pci");
-    check_error(open_device(control, DEVREG_DEVICE_PLATFORM, FW_CFG, owner), ENXIO);
-    check_text(owner, "");
     unbind_device("pci", EDU);
     check_error(open_device(control, DEVREG_DEVICE_PCI, EDU, owner), ENXIO);
     check_text(owner, "");
@@ -276,11 +274,13 @@ static void port_bar(void)
 
 static void platform_device(void)
 {
-    bind_device("platform", FW_CFG);
     int control = open_control();
+    char owner[DEVREG_OWNER_SIZE] = "not bound", expected[DEVREG_OWNER_SIZE];
+    check_error(open_device(control, DEVREG_DEVICE_PLATFORM, FW_CFG, owner), ENXIO);
+    check_text(owner, "");
+    bind_device("platform", FW_CFG);
     check_error(open_device(control, DEVREG_DEVICE_PCI, FW_CFG, NULL), ENODEV);
     int device = fine(open_device(control, DEVREG_DEVICE_PLATFORM, FW_CFG, NULL));
-    char owner[DEVREG_OWNER_SIZE], expected[DEVREG_OWNER_SIZE];
     expected_owner(expected, getpid());
     check_error(open_device(control, DEVREG_DEVICE_PLATFORM, FW_CFG, owner), EBUSY);
     check_text(owner, expected);
@@ -395,7 +395,7 @@ const struct test_case device_cases[] = {
         {"device_windows_overlap", windows_overlap, 0},
         {"device_claim_flags", claim_flags, 0},
         {"device_port_bar", port_bar, 0},
-        {"device_platform", platform_device, 0},
+        {"device_platform", platform_device, CASE_PC},
         {"device_no_bus_mastering", no_bus_mastering, 0},
         {"device_decoding_is_on", decoding_is_on, 0},
         {"device_reset_of_edu", reset_of_edu, 0},

@@ -41,16 +41,16 @@ static struct used use_edu(void)
 
 static void start(int region, uint64_t source, uint64_t destination, uint64_t count, uint64_t direction)
 {
-    write_value(region, DMA_SOURCE, 8, source);
-    write_value(region, DMA_DESTINATION, 8, destination);
-    write_value(region, DMA_COUNT, 8, count);
-    write_value(region, DMA_COMMAND, 8, DMA_RUNNING | direction);
+    write_value(region, DMA_SOURCE, width_max(), source);
+    write_value(region, DMA_DESTINATION, width_max(), destination);
+    write_value(region, DMA_COUNT, width_max(), count);
+    write_value(region, DMA_COMMAND, width_max(), DMA_RUNNING | direction);
 }
 
 static void wait_until_done(int region)
 {
     uint64_t limit = now_ms() + WAIT_MS;
-    while (read_value(region, DMA_COMMAND, 8) & DMA_RUNNING) {
+    while (read_value(region, DMA_COMMAND, width_max()) & DMA_RUNNING) {
         check(now_ms() < limit);
         sleep_ms(5);
     }
@@ -263,7 +263,7 @@ static void leave_mid_transfer(void *argument)
     struct devreg_allocate_buffer buffer;
     struct devreg_safe_write writes[] = {
             {.width = 4, .offset = LIVENESS, .value = 0x12345678},
-            {.width = 8, .offset = DMA_SOURCE, .value = 0x77},
+            {.width = width_max(), .offset = DMA_SOURCE, .value = 0x77},
     };
     (void)argument;
     fine(allocate(used.edu.device, DEVREG_BUFFER_STREAMING, 28, 4096, &buffer));
@@ -340,7 +340,9 @@ static void wrong_safe_states(void)
         int error;
     } all[] = {
             {{.width = 4, .offset = 0x1000}, 0},
-            {{.width = 8, .offset = 0x1ff8}, 0},
+            {{.width = width_max(), .offset = 0x1ff8}, 0},
+            {{.width = 8, .offset = 0x1ff0}, kernel_has_64_bits() ? 0 : EINVAL},
+            {{.width = 8, .offset = 0x1ff8}, kernel_has_64_bits() ? 0 : EINVAL},
             {{.width = 4, .offset = 0xffc}, EACCES},
             {{.width = 4, .offset = 0x2000}, EACCES},
             {{.width = 4, .offset = 0x1002}, EINVAL},
@@ -522,6 +524,6 @@ const struct test_case dma_cases[] = {
         {"dma_reset_frees", reset_frees, 0},
         {"dma_unbound", unbound, CASE_MOVES},
         {"dma_removed", removed, CASE_MOVES},
-        {"dma_platform_device", platform_device, 0},
+        {"dma_platform_device", platform_device, CASE_PC},
         {0},
 };

@@ -85,8 +85,31 @@ static void infos(void)
     info = interrupt_info(fine(open_device(edu.control, DEVREG_DEVICE_PCI, NIC, NULL)));
     check_equal(info.flags, DEVREG_INTERRUPT_LINE | DEVREG_INTERRUPT_MSI | DEVREG_INTERRUPT_MSIX);
     check_equal(info.msix, 5);
+}
+
+// Somebody has enabled the function through sysfs, and drivers come and go.
+static void enabled_by_others(void)
+{
+    static const char enable[] = "/sys/bus/pci/devices/" EDU "/enable";
+    unbind_device("pci", EDU);
+    fine(write_file(enable, "1"));
+    for (unsigned round = 0; round < 3; round++) {
+        context("round %u", round);
+        bind_device("pci", EDU);
+        struct opened edu = open_edu();
+        close(fine(open_interrupts(edu.device, DEVREG_INTERRUPT_MSI, 1, 0)));
+        close(edu.device);
+        close(edu.control);
+        unbind_device("pci", EDU);
+    }
+    fine(write_file(enable, "0"));
+}
+
+static void device_without(void)
+{
     bind_device("platform", FW_CFG);
-    info = interrupt_info(fine(open_device(edu.control, DEVREG_DEVICE_PLATFORM, FW_CFG, NULL)));
+    int device = fine(open_device(open_control(), DEVREG_DEVICE_PLATFORM, FW_CFG, NULL));
+    struct devreg_interrupt_info info = interrupt_info(device);
     check_equal(info.flags | info.lines | info.msi | info.msix, 0);
 }
 
@@ -581,7 +604,9 @@ static void killed(void)
     check_equal(take_interrupt(edu.interrupts).number, 1);
 }
 
-// Interrupts come while their device is unbound, masked, asked and closed by others.
+// Interrupts come while their device is unbound, masked, asked and closed by others. On a PC alone: where
+// messages go through a GIC, Linux warns of one that was on its way to a processor when its vector was
+// freed.
 static atomic_bool stop_raising;
 
 static void *keep_raising(void *argument)
@@ -758,6 +783,8 @@ static void not_under_lockdown(void)
 
 const struct test_case interrupt_cases[] = {
         {"interrupts_infos", infos, 0},
+        {"interrupts_enabled_by_others", enabled_by_others, 0},
+        {"interrupts_device_without", device_without, CASE_PC},
         {"interrupts_opening", opening, 0},
         {"interrupts_bus_mastering", bus_mastering, 0},
         {"interrupts_message", message, 0},
@@ -773,7 +800,7 @@ const struct test_case interrupt_cases[] = {
         {"interrupts_blocking", blocking, 0},
         {"interrupts_going", going, 0},
         {"interrupts_killed", killed, 0},
-        {"interrupts_all_at_once", all_at_once, 0},
+        {"interrupts_all_at_once", all_at_once, CASE_PC},
         {"interrupts_resets", resets, 0},
         {"interrupts_several_vectors", several_vectors, 0},
         {"interrupts_not_under_lockdown", not_under_lockdown, CASE_LOCKDOWN},

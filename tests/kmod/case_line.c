@@ -157,10 +157,10 @@ static void goes_while_up(void)
 }
 
 const struct test_case line_cases[] = {
-        {"line_infos", infos, 0},
-        {"line_masks_itself", masks_itself, CASE_ROUTES},
-        {"line_acknowledged", acknowledged, CASE_ROUTES},
-        {"line_flooded", flooded, CASE_ROUTES},
-        {"line_goes_while_up", goes_while_up, CASE_ROUTES},
+        {"line_infos", infos, CASE_PC},
+        {"line_masks_itself", masks_itself, CASE_ROUTES | CASE_PC},
+        {"line_acknowledged", acknowledged, CASE_ROUTES | CASE_PC},
+        {"line_flooded", flooded, CASE_ROUTES | CASE_PC},
+        {"line_goes_while_up", goes_while_up, CASE_ROUTES | CASE_PC},
         {0},
 };

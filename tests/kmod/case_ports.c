@@ -169,12 +169,12 @@ static void fifo_into_memory_that_ends(void)
 }
 
 const struct test_case port_cases[] = {
-        {"ports_fifo", fifo, 0},
+        {"ports_fifo", fifo, CASE_PC},
         {"ports_testdev_counts", testdev_counts, 0},
-        {"ports_bad_arguments", bad_arguments, 0},
-        {"ports_unaligned_start", unaligned_start, 0},
-        {"ports_read_only", read_only, 0},
-        {"ports_not_mapped", not_mapped, 0},
-        {"ports_fifo_into_memory_that_ends", fifo_into_memory_that_ends, 0},
+        {"ports_bad_arguments", bad_arguments, CASE_PC},
+        {"ports_unaligned_start", unaligned_start, CASE_PC},
+        {"ports_read_only", read_only, CASE_PC},
+        {"ports_not_mapped", not_mapped, CASE_PC},
+        {"ports_fifo_into_memory_that_ends", fifo_into_memory_that_ends, CASE_PC},
         {0},
 };

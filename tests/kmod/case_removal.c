@@ -349,7 +349,7 @@ const struct test_case removal_cases[] = {
         {"removal_bound_again", bound_again, 0},
         {"removal_free_for_others", bound_to_another, 0},
         {"removal_removed", removed, CASE_MOVES},
-        {"removal_platform_device_unbound", platform_device_unbound, 0},
+        {"removal_platform_device_unbound", platform_device_unbound, CASE_PC},
         {"removal_raw_claim_in_a_removed_device", raw_claim_in_a_removed_device, CASE_MOVES},
         {"removal_raw_ports_in_a_removed_device", raw_ports_in_a_removed_device, CASE_MOVES},
         {"removal_raw_claim_and_unbind", raw_claim_and_unbind, 0},

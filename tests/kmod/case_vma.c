@@ -331,7 +331,7 @@ const struct test_case vma_cases[] = {
         {"vma_flags_in_smaps", flags_in_smaps, 0},
         {"vma_remote_copies", remote_copies, 0},
         {"vma_traced_by_a_debugger", traced_by_a_debugger, 0},
-        {"vma_memory_of_system_calls", memory_of_system_calls, 0},
+        {"vma_memory_of_system_calls", memory_of_system_calls, CASE_DISK},
         {"vma_neighbours_do_not_merge", neighbours_do_not_merge, 0},
         {0},
 };

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,6 +80,18 @@ void *mapped_at(const char *file, int line, const char *text, void *address)
     if (address == MAP_FAILED)
         fail_at(file, line, "%s failed with %s", text, strerrorname_np(errno));
     return address;
+}
+
+bool kernel_has_64_bits(void)
+{
+    struct utsname names;
+    fine(uname(&names));
+    return strstr(names.machine, "64") != NULL;
+}
+
+uint32_t width_max(void)
+{
+    return kernel_has_64_bits() ? 8 : 4;
 }
 
 size_t page_size(void)

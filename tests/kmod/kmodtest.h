@@ -23,6 +23,8 @@
 
 #define CASE_ROUTES  (1U << 4) /* a kernel that routes interrupts as ACPI says */
 #define CASE_RESERVE (1U << 5) /* memory that the module has set aside: reserve_count=3 reserve_mib=6 */
+#define CASE_PC      (1U << 6) /* a PC: its ports, interrupt controllers and platform devices */
+#define CASE_DISK    (1U << 7) /* a disk below /var/tmp */
 
 struct test_case {
     const char *name;
@@ -83,6 +85,10 @@ void *mapped_at(const char *file, int line, const char *text, void *address);
 #define array_size(array) (sizeof(array) / sizeof((array)[0]))
 
 size_t page_size(void);
+/* Of this machine's kernel, however wide the words of this build are. */
+bool kernel_has_64_bits(void);
+/* The widest access in octets: one of 64 bits can't be made in one on a kernel of 32. */
+uint32_t width_max(void);
 
 /* Milliseconds of a clock that only runs forward. */
 uint64_t now_ms(void);

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,10 +58,17 @@ static void for_each_case(void (*function)(const struct test_case *, void *), vo
 
 static void list_case(const struct test_case *row, void *argument)
 {
+    static const struct {
+        unsigned flag;
+        const char *word;
+    } needs[] = {{CASE_FAULTS, "faults"}, {CASE_LOCKDOWN, "lockdown"}, {CASE_OUTSIDE, "outside"},
+            {CASE_ROUTES, "routes"}, {CASE_RESERVE, "reserve"}, {CASE_PC, "pc"}, {CASE_DISK, "disk"}};
     (void)argument;
-    printf("%s%s%s%s%s%s\n", row->name, row->flags & CASE_FAULTS ? " faults" : "",
-            row->flags & CASE_LOCKDOWN ? " lockdown" : "", row->flags & CASE_OUTSIDE ? " outside" : "",
-            row->flags & CASE_ROUTES ? " routes" : "", row->flags & CASE_RESERVE ? " reserve" : "");
+    printf("%s", row->name);
+    for (size_t i = 0; i < array_size(needs); i++)
+        if (row->flags & needs[i].flag)
+            printf(" %s", needs[i].word);
+    printf("\n");
 }
 
 static bool locked_down(void)
@@ -74,9 +82,18 @@ static bool locked_down(void)
     return locked;
 }
 
+static bool is_pc(void)
+{
+    struct utsname names;
+    fine(uname(&names));
+    return strcmp(names.machine, "x86_64") == 0 || strcmp(names.machine, "i686") == 0;
+}
+
 static bool possible(const struct test_case *row)
 {
     if ((row->flags & CASE_FAULTS) && access("/proc/self/fail-nth", W_OK) != 0)
+        return false;
+    if ((row->flags & CASE_PC) && !is_pc())
         return false;
     return locked_down() == !!(row->flags & CASE_LOCKDOWN);
 }
@@ -215,7 +232,8 @@ static bool run_process(const struct test_case *row, unsigned timeout_s)
 static bool run_case(const struct test_case *row, unsigned timeout_s)
 {
     if (!possible(row)) {
-        printf("# this kernel can't: it has no fault injection, or is (or is not) locked down\n");
+        printf("# this kernel can't: it has no fault injection, is no PC's, or is (or is not) locked "
+               "down\n");
         return false;
     }
     int log = open_log();

@@ -235,8 +235,10 @@ int settle(void)
     for (size_t i = 0; i < array_size(devices); i++) {
         char path[128];
         snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s", devices[i].bus, devices[i].device);
-        if (access(path, F_OK) != 0)
+        if (access(path, F_OK) != 0 && strcmp(devices[i].bus, "pci") == 0)
             rescan_bus();
+        else if (access(path, F_OK) != 0)
+            continue; // this machine never had it
         if (set_driver(devices[i].bus, devices[i].device, devices[i].devreg) != 0) {
             printf("# %s cannot be %s %s: %s\n", devices[i].device,
                     devices[i].devreg ? "bound to" : "unbound from", DEVREG_DRIVER, strerrorname_np(errno));
@@ -287,7 +289,11 @@ void name_behind(const char *bridge, char ret_name[64])
     char path[128];
     snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/secondary_bus_number", bridge);
     char *bus = read_file(path);
-    snprintf(ret_name, 64, "0000:%02lx:01.0", strtoul(bus, NULL, 10));
+    unsigned long number = strtoul(bus, NULL, 10);
+    snprintf(ret_name, 64, "0000:%02lx:01.0", number);
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", ret_name);
+    if (access(path, F_OK) != 0)
+        snprintf(ret_name, 64, "0000:%02lx:00.0", number); // what a PCI Express port leads to
     free(bus);
 }
 
