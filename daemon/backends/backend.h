@@ -7,7 +7,8 @@
  * needs no locks; calls for different devices may be. Only usable, suits, device_present and device_driver
  * can come at any time, the last two while the device is open: they look, and change nothing. And
  * interrupts_read and interrupts_mask are called on the loop while the device's regions are accessed on
- * another thread. */
+ * another thread. While a device is reset, which may hold up whoever looks at it, there are still fewer: see
+ * device_reset. */
 #pragma once
 
 #include <stdbool.h>
@@ -38,6 +39,7 @@ struct backend_device {
     const struct backend *backend;
     char address[64]; /* where it was found, empty when that means nothing */
     char id[16];      /* vendor:device, likewise */
+    bool can_reset;   /* device_reset() knows a way, as it was when the device was opened */
 };
 
 struct backend_region {
@@ -175,6 +177,14 @@ struct backend {
 
     /* The name of the kernel driver that is bound to it; false when none. NULL: never one. */
     bool (*device_driver)(struct backend_device *device, char *name, size_t size);
+
+    /* Sets the device back to what it is after power-on, which may take seconds. Regions, interrupts and
+     * buffers stay open; what is retained of it is freed, as it forgets where it was to write to. Comes as
+     * calls for regions do; meanwhile no other call does but device_driver, buffer_segments and
+     * interrupts_read. NULL: this backend has no way. Returns 0 or a negative errno, with the reason and
+     * what to do about it: -EOPNOTSUPP the device has none, -EBUSY somebody else has the device, -EAGAIN not
+     * now, -ENODATA not for this process, -EIO it failed, and nobody knows how the device is. */
+    int (*device_reset)(struct backend_device *device, struct error *error);
 
     int (*region_open)(struct backend_device *device, const struct region_description *description,
             struct backend_region **ret_region, struct error *error);

@@ -18,6 +18,7 @@
 #include "backends/kmod_safe_state.h"
 #include "backends/mapping.h"
 #include "backends/pci_function.h"
+#include "backends/pci_reset.h"
 #include "backends/sysfs.h"
 #include "backends/window.h"
 #include "util/cleanup.h"
@@ -145,6 +146,7 @@ static int open_bound(struct kmod_device *device, int module, const struct devic
     r = kmod_get_device_info(device->file, &info);
     if (r < 0)
         return error_set(error, r, "%s: %s", name, strerror(-r));
+    device->base.can_reset = info.flags & DEVREG_DEVICE_RESET;
     snprintf(device->base.address, sizeof(device->base.address), "%s", name);
     if (device->kind == DEVREG_DEVICE_PCI)
         snprintf(device->base.id, sizeof(device->base.id), "%04x:%04x", info.vendor & 0xffff,
@@ -310,6 +312,19 @@ static int check_bound(const struct kmod_device *device, const char *what, struc
             "a window of addresses has no %s: describe the device itself (address, id or platform)", what);
 }
 
+/* The module frees what it retains of the device, when that went well. */
+static int reset_device(struct backend_device *base, struct error *error)
+{
+    const struct kmod_device *device = container_of(base, struct kmod_device, base);
+    struct devreg_reset reset = {.argsz = sizeof(reset)};
+    int r = check_bound(device, "reset", error);
+
+    if (r < 0)
+        return r;
+    r = kmod_call(device->file, DEVREG_RESET, &reset);
+    return r < 0 ? pci_reset_explain(base->address, r, error) : 0;
+}
+
 static int open_interrupts(
         struct backend_device *base, struct backend_interrupts **ret_interrupts, struct error *error)
 {
@@ -402,6 +417,7 @@ const struct backend backend_kmod = {
         .device_close = kmod_device_close,
         .device_present = kmod_device_present,
         .device_driver = kmod_device_driver,
+        .device_reset = reset_device,
         .region_open = kmod_region_open,
         .region_close = kmod_region_close,
         .read = kmod_read,

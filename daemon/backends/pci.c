@@ -14,6 +14,7 @@
 #include "backends/lockdown.h"
 #include "backends/mapping.h"
 #include "backends/pci_function.h"
+#include "backends/pci_reset.h"
 #include "backends/pci_sysfs.h"
 #include "backends/window.h"
 #include "util/cleanup.h"
@@ -104,6 +105,7 @@ static int pci_device_open(const struct device_description *description, struct 
         return error_set(error, -ENODEV,
                 "the PCI function at %s does not answer: its configuration space reads as all ones",
                 address);
+    device->base.can_reset = pci_can_reset(device->directory);
     *ret_device = &take_ptr(device)->base;
     return 0;
 }
@@ -112,6 +114,11 @@ static bool pci_device_driver(struct backend_device *base, char *name, size_t si
 {
     return file_read_link_name_at(
                    container_of(base, struct pci_device, base)->directory, "driver", name, size) == 0;
+}
+
+static int pci_device_reset(struct backend_device *base, struct error *error)
+{
+    return pci_reset(container_of(base, struct pci_device, base)->directory, base->address, error);
 }
 
 static void pci_region_close(struct backend_region *base)
@@ -316,6 +323,7 @@ const struct backend backend_pci = {
         .device_close = pci_device_close,
         .device_present = pci_device_present,
         .device_driver = pci_device_driver,
+        .device_reset = pci_device_reset,
         .region_open = pci_region_open,
         .region_close = pci_region_close,
         .read = pci_read,

@@ -175,6 +175,7 @@ static int sim_device_open(const struct device_description *description, struct 
         if (device->trace < 0)
             return error_set(error, -errno, "trace file %s: %s", description->trace, strerror(errno));
     }
+    device->base.can_reset = true;
     *ret_device = &take_ptr(device)->base;
     return 0;
 }
@@ -394,6 +395,31 @@ static int sim_write(
     return 0;
 }
 
+/* Whatever came of it, no interrupt of before is left. */
+static int reset_board(struct sim_device *device)
+{
+    int r = device->region ? device->board->reset(device->region->state) : 0;
+
+    device->line.count = 0;
+    if (device->taker)
+        sim_interrupts_forget_pending(device->taker->interrupts);
+    return r;
+}
+
+static int sim_device_reset(struct backend_device *base, struct error *error)
+{
+    struct sim_device *device = container_of(base, struct sim_device, base);
+    int r;
+
+    pthread_mutex_lock(&device->lock);
+    r = reset_board(device);
+    end_access(device);
+    if (r < 0)
+        return error_set(error, -EIO, "the simulated board %s keeps what is in its memory: %s",
+                device->board->name, strerror(-r));
+    return 0;
+}
+
 /* Does what there is to do now, a part of it at least. Returns whether there may be more. */
 static bool act(struct sim_device *device)
 {
@@ -575,6 +601,7 @@ const struct backend backend_sim = {
         .check = sim_check,
         .device_open = sim_device_open,
         .device_close = sim_device_close,
+        .device_reset = sim_device_reset,
         .region_open = sim_region_open,
         .region_close = sim_region_close,
         .read = sim_read,

@@ -40,6 +40,10 @@ struct sim_board {
     uint64_t (*due_ns)(const void *state);
     void (*act)(void *state);
 
+    /* As it was when it was opened: what it was doing is not done, and nothing is raised. Returns 0 or a
+     * negative errno. */
+    int (*reset)(void *state);
+
     /* Whether it may write to memory without being told to once more. NULL: it has no DMA. */
     bool (*transfers)(const void *state);
 

@@ -89,6 +89,15 @@ static int edu_open(const struct device_description *description, const struct r
     return 0;
 }
 
+/* A transfer that has not moved its octets never does. */
+static int edu_reset(void *state)
+{
+    struct edu *edu = state;
+
+    *edu = (struct edu){.line = edu->line, .memory = edu->memory};
+    return 0;
+}
+
 /* Modulo 2^32 as the device computes it; 34! and all after it are multiples of 2^32. */
 static uint32_t factorial_of(uint32_t operand)
 {
@@ -273,6 +282,7 @@ const struct sim_board sim_edu = {
         .close = free,
         .read = edu_read,
         .write = edu_write,
+        .reset = edu_reset,
         .due_ns = finished_ns,
         .act = finish,
         .transfers = is_transferring,

@@ -100,6 +100,14 @@ int sim_interrupts_take_pending(struct sim_interrupts *interrupts)
     return found;
 }
 
+void sim_interrupts_forget_pending(struct sim_interrupts *interrupts)
+{
+    pthread_mutex_lock(&interrupts->lock);
+    for (size_t i = 0; i < interrupts->source_count; i++)
+        interrupts->sources[i].pending = false;
+    pthread_mutex_unlock(&interrupts->lock);
+}
+
 /* An eventfd write fails only when its counter is full, and then the loop is awake already. */
 static void wake(struct sim_interrupts *interrupts)
 {

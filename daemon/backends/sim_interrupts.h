@@ -23,6 +23,9 @@ bool sim_interrupts_may_come(struct sim_interrupts *interrupts, unsigned source)
 /* Returns a source that pends and is not masked, and lets it pend no more; -1: there is none. */
 int sim_interrupts_take_pending(struct sim_interrupts *interrupts);
 
+/* Lets none pend any more. Records stay: what they are of did happen. */
+void sim_interrupts_forget_pending(struct sim_interrupts *interrupts);
+
 /* Adds a record. Without room for it, it waits for room and becomes one with those of its source that come
  * behind it. */
 void sim_interrupts_add(struct sim_interrupts *interrupts, const struct interrupt_record *record);

@@ -16,7 +16,9 @@
  *
  * The registers answer 32-bit accesses only, FIFO and scratch every width; all else reads as all ones. The
  * bus fault is a real SIGBUS: the second half of the window is mapped beyond the end of its file. Both
- * halves are 64 KiB, the largest usual page. */
+ * halves are 64 KiB, the largest usual page.
+ *
+ * A reset takes 200 ms, too. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +108,15 @@ static void be_slow(void)
 
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
         continue;
+}
+
+static int odd_reset(void *state)
+{
+    struct odd *odd = state;
+
+    be_slow();
+    *odd = (struct odd){.line = odd->line, .mapping = odd->mapping};
+    return 0;
 }
 
 static void fifo_push(struct odd *odd, unsigned width, uint64_t value)
@@ -271,6 +282,7 @@ const struct sim_board sim_odd = {
         .close = odd_close,
         .read = odd_read,
         .write = odd_write,
+        .reset = odd_reset,
         .due_ns = burst_ns,
         .act = raise_one,
 };

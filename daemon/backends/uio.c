@@ -10,6 +10,7 @@
 #include "backends/backend.h"
 #include "backends/mapping.h"
 #include "backends/pci_function.h"
+#include "backends/pci_reset.h"
 #include "backends/ports.h"
 #include "backends/sysfs.h"
 #include "backends/uio_interrupts.h"
@@ -153,6 +154,28 @@ static int uio_suits(const struct device_description *description, struct error 
     return r;
 }
 
+/* The folder of what the UIO device belongs to, a PCI function maybe. */
+static int open_parent(const struct uio_device *device)
+{
+    return openat(device->directory, "device", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool can_reset(const struct uio_device *device)
+{
+    _cleanup_close_ int parent = open_parent(device);
+
+    return parent >= 0 && pci_can_reset(parent);
+}
+
+static int uio_device_reset(struct backend_device *base, struct error *error)
+{
+    _cleanup_close_ int parent = open_parent(container_of(base, struct uio_device, base));
+
+    if (parent < 0)
+        return error_set(error, -ENODEV, "the UIO device of %s went away", base->address);
+    return pci_reset(parent, base->address, error);
+}
+
 static int uio_device_open(const struct device_description *description, struct backend_device **ret_device,
         struct error *error)
 {
@@ -168,6 +191,7 @@ static int uio_device_open(const struct device_description *description, struct 
         return error_set(error, -errno, "%s: %s: run devregd as root", path, strerror(errno));
     if (device->file < 0)
         return error_set(error, -errno, "%s: %s", path, strerror(errno));
+    device->base.can_reset = can_reset(device);
     *ret_device = &take_ptr(device)->base;
     return 0;
 }
@@ -292,6 +316,7 @@ const struct backend backend_uio = {
         .device_close = uio_device_close,
         .device_present = uio_device_present,
         .device_driver = uio_device_driver,
+        .device_reset = uio_device_reset,
         .region_open = uio_region_open,
         .region_close = uio_region_close,
         .read = uio_read,

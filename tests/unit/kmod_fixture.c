@@ -207,6 +207,13 @@ static int set_safe_state(const struct devreg_safe_state *state)
     return module.safe_state_result < 0 ? refuse(module.safe_state_result) : 0;
 }
 
+static int reset_device(const struct devreg_reset *request)
+{
+    assert_true(request->argsz == sizeof(*request) && request->flags == 0);
+    note("reset");
+    return module.reset_result < 0 ? refuse(module.reset_result) : 0;
+}
+
 static int get_dma_info(struct devreg_dma_info *info)
 {
     assert_true(info->argsz == sizeof(*info) && info->flags == 0);
@@ -289,9 +296,13 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
         return open_device(argument);
     case DEVREG_DEVICE_INFO:
         assert_int_equal(file->kind, DEVICE);
+        ((struct devreg_device_info *)argument)->flags = module.device_flags;
         ((struct devreg_device_info *)argument)->vendor = 0x1234;
         ((struct devreg_device_info *)argument)->device = 0x11e8;
         return file->gone ? refuse(-ENODEV) : 0;
+    case DEVREG_RESET:
+        assert_int_equal(file->kind, DEVICE);
+        return reset_device(argument);
     case DEVREG_RESOURCE_INFO:
         assert_int_equal(file->kind, DEVICE);
         return file->gone ? refuse(-ENODEV) : get_resource(argument);

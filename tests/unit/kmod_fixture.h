@@ -26,7 +26,8 @@ struct fake_module {
     int device_result, claim_result, access_result;
     char owner[DEVREG_OWNER_SIZE]; /* told with any of these */
     uint32_t fails_at;             /* accesses made before access_result */
-    int dma_result, allocate_result, safe_state_result;
+    int dma_result, allocate_result, safe_state_result, reset_result;
+    uint32_t device_flags; /* of DEVREG_DEVICE_INFO */
     struct devreg_dma_info dma;
     uint32_t buffer_flags; /* what each buffer is told to be */
     bool unmappable;       /* they have nothing to map */

@@ -41,6 +41,14 @@ void sim_fixture_close(struct sim_fixture *fixture)
     fixture->device->backend->device_close(fixture->device);
 }
 
+void sim_reset(struct sim_fixture *fixture)
+{
+    struct error error = {0};
+
+    assert_true(fixture->device->can_reset);
+    test_that(fixture->device->backend->device_reset(fixture->device, &error) == 0, "%s", error.message);
+}
+
 uint64_t sim_read(struct sim_fixture *fixture, uint64_t offset, unsigned width)
 {
     struct access access = {.offset = offset, .width = width, .count = 1};

@@ -21,6 +21,9 @@ void sim_fixture_close(struct sim_fixture *fixture);
 uint64_t sim_read(struct sim_fixture *fixture, uint64_t offset, unsigned width);
 void sim_write(struct sim_fixture *fixture, uint64_t offset, unsigned width, uint64_t value);
 
+/* It must succeed. */
+void sim_reset(struct sim_fixture *fixture);
+
 #define sim_expect(fixture, offset, width, expected)                                                        \
     do {                                                                                                    \
         uint64_t sim_expect_value = sim_read((fixture), (offset), (width));                                 \

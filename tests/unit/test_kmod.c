@@ -320,6 +320,54 @@ static void test_device_errors(void **state)
     }
 }
 
+static void test_reset(void **state)
+{
+    static const struct {
+        int result, code;
+        const char *message;
+    } rows[] = {
+            {-EOPNOTSUPP, -EOPNOTSUPP, "0000:00:07.0 can't be reset: neither it nor its bus has a way"},
+            {-ENOTTY, -EOPNOTSUPP, "devregctl unbind, bind"},
+            {-EAGAIN, -EAGAIN, "the kernel is doing something else with it, try again"},
+            {-ENODEV, -ENODEV, "0000:00:07.0 went away"},
+            {-ETIMEDOUT, -EIO, "the reset of 0000:00:07.0 failed: Connection timed out"},
+    };
+    struct opened edu = describe_edu(0);
+    struct error error = {0};
+
+    (void)state;
+    test_that(open_both(&edu, &error) == 0, "%s", error.message);
+    assert_false(edu.device->can_reset);
+    close_both(&edu);
+    module.device_flags = DEVREG_DEVICE_PCI | DEVREG_DEVICE_RESET;
+    module.logged = 0;
+    test_that(open_both(&edu, &error) == 0, "%s", error.message);
+    assert_true(edu.device->can_reset);
+    test_that(kmod->device_reset(edu.device, &error) == 0, "%s", error.message);
+    module_expect_log(2, "reset");
+    read_one(&edu, 0, 4, 0); /* it stays open */
+    for (size_t i = 0; i < ELEMENTS(rows); i++) {
+        module.reset_result = rows[i].result;
+        check_error(kmod->device_reset(edu.device, &error), rows[i].code, &error, rows[i].message);
+    }
+    close_both(&edu);
+}
+
+/* A window of addresses is no device. */
+static void test_reset_of_a_window(void **state)
+{
+    struct opened raw = {.description = {.name = (char *)"raw"},
+            .region_description = {.name = (char *)"raw", .base = 0xfed00000, .size = 0x1000}};
+    struct error error = {0};
+
+    (void)state;
+    test_that(open_both(&raw, &error) == 0, "%s", error.message);
+    assert_false(raw.device->can_reset);
+    check_error(kmod->device_reset(raw.device, &error), -EOPNOTSUPP, &error,
+            "a window of addresses has no reset: describe the device itself");
+    close_both(&raw);
+}
+
 static void test_claim_errors(void **state)
 {
     static const struct {
@@ -453,6 +501,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_windows, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_device_errors, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset_of_a_window, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_claim_errors, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_platform, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_raw, set_up, tear_down),

@@ -374,6 +374,38 @@ static void test_dma_retained(void **state)
     wait_until_transferred(*state);
 }
 
+/* Nothing is left of what it was told: a transfer that runs moves nothing any more, so what was retained for
+ * it is free. */
+static void test_reset(void **state)
+{
+    struct backend_buffer *buffer = open_buffer(*state, BUFFER_COHERENT, 4096, 28);
+
+    put(buffer, 0, "kept");
+    sim_write(*state, 0x04, 4, 0x1234);
+    sim_write(*state, 0x20, 4, 0x80);
+    sim_write(*state, 0x60, 4, 0xf0);
+    sim_write(*state, 0x08, 4, 5);
+    transfer(*state, buffer->bus_address, 0x40000, 4, TO_DEVICE);
+    close_while_written(*state, 4096, 28);
+    sim_reset(*state);
+    assert_int_equal(describe_dma(*state).retained, 0);
+    assert_int_equal(describe_dma(*state).total, 4096);
+    for (uint64_t offset = 0x04; offset <= 0x24; offset += 4)
+        sim_expect(*state, offset, 4, offset == 0x04 || offset == 0x08 || offset >= 0x20 ? 0 : UINT32_MAX);
+    for (uint64_t offset = 0x80; offset <= 0x98; offset += 8)
+        sim_expect(*state, offset, 8, 0);
+    sim_write(*state, 0x20, 4, 0);
+    start_transfer(*state, 0x40000, buffer->bus_address, 4, TO_MEMORY | WITH_INTERRUPT);
+    sim_reset(*state);
+    nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL);
+    expect_octets(buffer, 0, "kept"); /* it would have ended by now */
+    sim_expect(*state, 0x24, 4, 0);
+    transfer(*state, 0x40000, buffer->bus_address, 4, TO_MEMORY);
+    expect_octets(buffer, 0, ""); /* its own memory is zero */
+    assert_int_equal(buffer->data[0], 0);
+    sim->buffer_close(buffer, true);
+}
+
 /* The board goes while it transfers, and comes again. */
 static void test_dma_ends_with_the_region(void **state)
 {
@@ -486,6 +518,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_dma_outside, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_dma_scattered, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_dma_retained, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_dma_ends_with_the_region, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_dma_while_read, set_up, tear_down),
             cmocka_unit_test(test_boards_without_dma),

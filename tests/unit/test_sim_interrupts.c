@@ -274,6 +274,28 @@ static void test_masked(void **state)
     expect_nothing(fixture);
 }
 
+/* What pends is not delivered any more, what was delivered stays, and what is masked stays masked. */
+static void test_reset(void **state)
+{
+    struct fixture *fixture = *state;
+
+    sim_write(&fixture->board, 0x60, 4, 1);
+    mask(fixture, true);
+    sim_write(&fixture->board, 0x60, 4, 2);
+    sim_reset(&fixture->board);
+    sim_expect(&fixture->board, 0x24, 4, 0);
+    assert_int_equal(take_one(fixture).value, 1);
+    mask(fixture, false);
+    expect_nothing(fixture);
+    mask(fixture, true);
+    sim_reset(&fixture->board);
+    sim_write(&fixture->board, 0x60, 4, 4);
+    expect_nothing(fixture);
+    mask(fixture, false);
+    assert_int_equal(take_one(fixture).value, 4);
+    expect_nothing(fixture);
+}
+
 static void test_region_comes_and_goes(void **state)
 {
     struct fixture *fixture = *state;
@@ -424,6 +446,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_factorial, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_transfer, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_masked, set_up_edu, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_region_comes_and_goes, set_up_edu, tear_down),
             cmocka_unit_test_setup_teardown(test_burst, set_up_odd, tear_down),
             cmocka_unit_test_setup_teardown(test_paced_burst, set_up_odd, tear_down),

@@ -159,6 +159,28 @@ static void test_fault(void **state)
     }
 }
 
+static void test_reset(void **state)
+{
+    uint64_t before_ns;
+
+    sim_write(*state, 0x10, 4, 0x77);
+    sim_write(*state, 0x20, 4, 0x12345678);
+    sim_write(*state, 0x2c, 4, 5);
+    sim_write(*state, 0x28, 4, 1000);
+    sim_write(*state, 0x1f8, 8, UINT64_MAX);
+    before_ns = clock_now_ns();
+    sim_reset(*state);
+    test_that(clock_now_ns() - before_ns >= 200000000, "it took less than 200 ms");
+    for (uint64_t offset = 0x08; offset <= 0x0c; offset += 4)
+        sim_expect(*state, offset, 4, 0);
+    for (uint64_t offset = 0x14; offset <= 0x2c; offset += 4) {
+        if (offset != 0x1c && offset != 0x20)
+            sim_expect(*state, offset, 4, 0);
+    }
+    sim_expect(*state, 0x1f8, 8, 0);
+    sim_expect(*state, 0x00, 4, 0x0dd00001);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -170,6 +192,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_fifo_overflow, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_fault, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,31 @@ static void test_file(void **state)
     assert_string_equal(text, "0123YZ6789abcdef");
 }
 
+/* Its own memory is zero again, a file's stays whoever's fills it. */
+static void test_reset(void **state)
+{
+    _cleanup_free_ char *path = strdup(test_path(*state, "memory"));
+    _cleanup_free_ char *text = NULL;
+    struct sim_fixture ram;
+
+    sim_fixture_open(&ram, "ram", 0x3001, NULL, NULL);
+    for (uint64_t offset = 0; offset <= 0x3000; offset += 0x800)
+        sim_write(&ram, offset, 1, 0xff);
+    sim_reset(&ram);
+    for (uint64_t offset = 0; offset <= 0x3000; offset += 0x800)
+        sim_expect(&ram, offset, 1, 0);
+    sim_write(&ram, 0x2ff8, 8, UINT64_MAX);
+    sim_expect(&ram, 0x2ff8, 8, UINT64_MAX);
+    sim_fixture_close(&ram);
+    test_write_text(path, "0123456789abcdef");
+    sim_fixture_open(&ram, "ram", 16, path, NULL);
+    sim_reset(&ram);
+    sim_expect(&ram, 0, 4, 0x33323130);
+    sim_fixture_close(&ram);
+    text = test_read_text(path);
+    assert_string_equal(text, "0123456789abcdef");
+}
+
 static void test_truncated_file(void **state)
 {
     _cleanup_free_ char *path = strdup(test_path(*state, "memory"));
@@ -123,6 +148,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_own_memory, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_vectors, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_truncated_file, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_impossible_files, set_up, tear_down),
     };

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See pci_reset.h; Documentation/ABI/testing/sysfs-bus-pci has the file. */
+#include "backends/pci_reset.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/file.h"
+
+/* Drivers that do nothing with a device by themselves. UIO's are known by what they make. */
+static const char *const idle_drivers[] = {"devreg", "vfio-pci", "pci-stub"};
+
+bool pci_can_reset(int directory)
+{
+    return faccessat(directory, "reset", F_OK, 0) == 0;
+}
+
+static bool is_idle(int directory, const char *driver)
+{
+    for (size_t i = 0; i < ELEMENTS(idle_drivers); i++) {
+        if (strcmp(idle_drivers[i], driver) == 0)
+            return true;
+    }
+    return faccessat(directory, "uio", F_OK, 0) == 0 || faccessat(directory, "vfio-dev", F_OK, 0) == 0;
+}
+
+static int check_driver(int directory, const char *name, struct error *error)
+{
+    char driver[64];
+    int r = file_read_link_name_at(directory, "driver", driver, sizeof(driver));
+
+    if (r == -ENOENT || (r == 0 && is_idle(directory, driver)))
+        return 0;
+    if (r < 0)
+        return error_set(error, r, "the driver of %s: %s", name, strerror(-r));
+    return error_set(error, -EBUSY,
+            "the kernel driver %s has %s and would lose what it does with it: take it from that driver "
+            "first "
+            "(devregctl bind)",
+            driver, name);
+}
+
+int pci_reset_explain(const char *name, int code, struct error *error)
+{
+    switch (code) {
+    case -EOPNOTSUPP:
+    case -ENOTTY:
+    case -ENOENT:
+        return error_set(error, -EOPNOTSUPP,
+                "%s can't be reset: neither it nor its bus has a way that the kernel knows. Memory that is "
+                "retained goes back when it is unbound and bound (devregctl unbind, bind); what sets it "
+                "back "
+                "is to switch it off and on",
+                name);
+    case -ENODEV:
+        return error_set(error, code, "%s went away", name);
+    case -EAGAIN:
+    case -EINTR:
+        return error_set(error, -EAGAIN,
+                "%s was not reset: the kernel is doing something else with it, try again", name);
+    default:
+        return error_set(error, -EIO,
+                "the reset of %s failed: %s. It may not answer any more: switch it off and on then", name,
+                strerror(-code));
+    }
+}
+
+int pci_reset(int directory, const char *name, struct error *error)
+{
+    _cleanup_close_ int file = -1;
+    int r = check_driver(directory, name, error);
+
+    if (r < 0)
+        return r;
+    file = openat(directory, "reset", O_WRONLY | O_CLOEXEC);
+    if (file < 0 && (errno == EACCES || errno == EPERM || errno == EROFS))
+        return error_set(error, -ENODATA,
+                "%s can't be reset: its file reset in sysfs: %s: run devregd as root", name,
+                strerror(errno));
+    if (file < 0)
+        return pci_reset_explain(name, -errno, error);
+    return write(file, "1", 1) == 1 ? 0 : pci_reset_explain(name, -errno, error);
+}

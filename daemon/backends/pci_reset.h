@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Resetting a PCI function: by the file `reset` that sysfs has of those for which the kernel knows a way. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "util/error.h"
+
+/* Whether the function has that file; directory is its own in sysfs. */
+bool pci_can_reset(int directory);
+
+/* Resets it and waits for the end; the kernel restores its configuration space. Refused while a driver has
+ * it that works with it by itself: one that leaves that to programs (devreg, UIO, VFIO) may have it. `name`
+ * is what it is called in messages. Returns 0, -EBUSY for such a driver, -ENODATA when the file can't be
+ * written to, or what pci_reset_explain() does. */
+int pci_reset(int directory, const char *name, struct error *error);
+
+/* In words, what the kernel or the module has answered. Returns -EOPNOTSUPP when there is no way, -ENODEV
+ * when the device is gone, -EAGAIN when it is not possible now, -EIO for what else can fail. */
+int pci_reset_explain(const char *name, int code, struct error *error);
