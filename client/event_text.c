@@ -76,6 +76,14 @@ static void append_driver(struct buffer *line, const json_t *data)
     append_member(line, " is bound to ", data, "driver");
 }
 
+static void append_reset(struct buffer *line, const json_t *data)
+{
+    buffer_append_string(line, "device ");
+    append_text(line, data, "device");
+    buffer_append_string(line, " was reset");
+    append_member(line, " by ", data, "by");
+}
+
 static void append_daemon(struct buffer *line, const json_t *data)
 {
     buffer_append_string(line, "devregd");
@@ -107,6 +115,7 @@ static const struct row {
         {"storm", true, append_storm},
         {"device", true, append_device},
         {"driver", true, append_driver},
+        {"reset", true, append_reset},
         {"daemon", true, append_daemon},
         {"lost", true, append_lost},
 };

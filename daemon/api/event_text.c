@@ -99,6 +99,13 @@ static void put_driver(struct json_writer *writer, const struct event *event)
     put_time(writer, event);
 }
 
+static void put_reset(struct json_writer *writer, const struct event *event)
+{
+    json_put_string(writer, "device", device_name(event->device));
+    json_put_string(writer, "by", event->text);
+    put_time(writer, event);
+}
+
 static void put_daemon(struct json_writer *writer, const struct event *event)
 {
     json_put_string(writer, "daemon", event->on ? "started" : "stopping");
@@ -112,6 +119,7 @@ static void (*const put_data[])(struct json_writer *writer, const struct event *
         [EVENT_STORM] = put_storm,
         [EVENT_DEVICE] = put_device,
         [EVENT_DRIVER] = put_driver,
+        [EVENT_RESET] = put_reset,
         [EVENT_DAEMON] = put_daemon,
 };
 

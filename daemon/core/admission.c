@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "core/binding.h"
+#include "core/device_reset.h"
 #include "core/dma_buffers.h"
 #include "core/streams.h"
 
@@ -68,9 +69,9 @@ static uint64_t last_of(const struct region *region)
     return region->known_size ? region->known_size - 1 : UINT64_MAX;
 }
 
-int admission_ask_device(struct daemon *daemon, const struct principal *principal, const char *reservation,
-        const struct device *device, bool force, const struct reservation **ret_blocking,
-        struct error *error)
+static int ask_whole(struct daemon *daemon, const struct principal *principal, enum permission permission,
+        const char *reservation, const struct device *device, bool force,
+        const struct reservation **ret_blocking, struct error *error)
 {
     const struct region *blocked = NULL;
 
@@ -79,9 +80,9 @@ int admission_ask_device(struct daemon *daemon, const struct principal *principa
         const struct region *region = &device->regions[i];
         struct access_decision decision;
 
-        if (!access_may_range(daemon->access, daemon->inventory, principal, PERMISSION_ADMIN, region, 0,
+        if (!access_may_range(daemon->access, daemon->inventory, principal, permission, region, 0,
                     last_of(region), &decision))
-            return access_refuse(principal, PERMISSION_ADMIN, region, &decision, error);
+            return access_refuse(principal, permission, region, &decision, error);
         if (!*ret_blocking) {
             *ret_blocking =
                     reservations_blocking(daemon->reservations, principal, region, 0, last_of(region));
@@ -95,6 +96,19 @@ int admission_ask_device(struct daemon *daemon, const struct principal *principa
             return r;
     }
     return *ret_blocking && !force ? refuse_reserved(blocked, *ret_blocking, error) : 0;
+}
+
+int admission_ask_device(struct daemon *daemon, const struct principal *principal, const char *reservation,
+        const struct device *device, bool force, const struct reservation **ret_blocking,
+        struct error *error)
+{
+    return ask_whole(daemon, principal, PERMISSION_ADMIN, reservation, device, force, ret_blocking, error);
+}
+
+int admission_ask_reset(struct daemon *daemon, const struct principal *principal, const char *reservation,
+        const struct device *device, const struct reservation **ret_blocking, struct error *error)
+{
+    return ask_whole(daemon, principal, PERMISSION_WRITE, reservation, device, false, ret_blocking, error);
 }
 
 int admission_ask_region(struct daemon *daemon, const struct principal *principal,
@@ -173,6 +187,7 @@ void admission_recheck(struct daemon *daemon)
             atomic_store(&operation->revoked, true);
     }
     binding_recheck(daemon);
+    device_resets_recheck(daemon);
     streams_recheck(daemon->streams);
     dma_buffers_recheck(daemon);
 }

@@ -18,6 +18,11 @@ int admission_ask_device(struct daemon *daemon, const struct principal *principa
         const struct device *device, bool force, const struct reservation **ret_blocking,
         struct error *error);
 
+/* Asks for setting back a whole device: for writing whatever one likes to all of each region, and nobody
+ * else may have any of it reserved. Returns as above. */
+int admission_ask_reset(struct daemon *daemon, const struct principal *principal, const char *reservation,
+        const struct device *device, const struct reservation **ret_blocking, struct error *error);
+
 /* Asks for writing whatever one likes to all of a region. Returns as above. */
 int admission_ask_region(struct daemon *daemon, const struct principal *principal,
         const struct region *region, const struct reservation **ret_blocking, struct error *error);

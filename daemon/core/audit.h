@@ -16,7 +16,7 @@
  *   DEVREG_RESULT      "ok", "refused" or "failed"
  *   DEVREG_STATUS      the HTTP status, when there was a request
  *   DEVREG_REASON      why it was refused or failed; for a takeover the reason that was given, for
- *                      what was forced who needed the device
+ *                      what was forced who needed the device, for a reset what memory it gave back
  *
  * Every record also has MESSAGE, a sentence for people, PRIORITY (a refusal or a failure is a warning, a
  * change a notice, a mere look information), SYSLOG_IDENTIFIER=devregd and MESSAGE_ID=AUDIT_MESSAGE_ID, so

@@ -13,6 +13,11 @@
 #include "core/events.h"
 #include "util/cleanup.h"
 
+static const struct machine *machine_of(const struct daemon *daemon)
+{
+    return daemon->machine ? daemon->machine : &machine_here;
+}
+
 /* The kernel has one device, under however many names it is configured here. */
 static int check_alone(const struct daemon *daemon, const struct binding *binding, struct error *error)
 {
@@ -24,17 +29,18 @@ static int check_alone(const struct daemon *daemon, const struct binding *bindin
 }
 
 /* What is asked and closed before the change is one device of the daemon's. */
-static int check_one_name(const struct daemon *daemon, const struct binding *binding, struct error *error)
+int binding_check_one_name(const struct daemon *daemon, const struct device *device,
+        const struct bus_place *place, struct error *error)
 {
     const struct inventory *inventory = daemon->inventory;
 
     for (size_t i = 0; i < inventory->device_count; i++) {
         const struct device *other = &inventory->devices[i];
-        struct bus_place place;
+        struct bus_place other_place;
 
-        if (other != binding->device &&
-                driver_binding_find(binding->change.machine, other->description, &place, NULL) == 0 &&
-                bus_place_equal(&place, &binding->change.place))
+        if (other != device &&
+                driver_binding_find(machine_of(daemon), other->description, &other_place, NULL) == 0 &&
+                bus_place_equal(&other_place, place))
             return error_set(error, -EBUSY,
                     "another device of the configuration is the same hardware: its users would lose it too, "
                     "so "
@@ -44,16 +50,17 @@ static int check_one_name(const struct daemon *daemon, const struct binding *bin
 }
 
 /* Where the daemon has found it counts, if it has: an identification may mean another one by now. */
-static int find_place(struct binding *binding, struct error *error)
+int binding_find_place(const struct daemon *daemon, const struct device *device, struct bus_place *ret_place,
+        struct error *error)
 {
-    struct device_description description = *binding->device->description;
-    const struct backend_device *handle = binding->device->handle;
+    struct device_description description = *device->description;
+    const struct backend_device *handle = device->handle;
     char address[PCI_ADDRESS_SIZE];
 
     if (handle && (description.address || description.id) &&
             pci_address_parse(handle->address, address) == 0)
         description.address = address;
-    return driver_binding_find(binding->change.machine, &description, &binding->change.place, error);
+    return driver_binding_find(machine_of(daemon), &description, ret_place, error);
 }
 
 static void run(struct work *work)
@@ -156,12 +163,12 @@ int binding_start(struct daemon *daemon, struct binding *binding, const struct r
     note_reservation(change, take_ptr(*ret_blocking));
     if (daemon->draining)
         return error_set(error, -EAGAIN, "devregd is stopping: no driver was bound or unbound");
-    change->machine = daemon->machine ? daemon->machine : &machine_here;
-    r = find_place(binding, error);
+    change->machine = machine_of(daemon);
+    r = binding_find_place(daemon, binding->device, &change->place, error);
     if (r == 0)
         r = check_alone(daemon, binding, error);
     if (r == 0)
-        r = check_one_name(daemon, binding, error);
+        r = binding_check_one_name(daemon, binding->device, &change->place, error);
     if (r == 0)
         r = driver_binding_look(change, error);
     if (r < 0)

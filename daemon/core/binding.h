@@ -33,6 +33,15 @@ struct binding {
 int binding_start(struct daemon *daemon, struct binding *binding, const struct reservation **ret_blocking,
         struct error *error);
 
+/* Where the bus has the device. Returns what driver_binding_find() does. */
+int binding_find_place(const struct daemon *daemon, const struct device *device, struct bus_place *ret_place,
+        struct error *error);
+
+/* Whether the device is the only one of the configuration there: what is done to it is done to all. Returns
+ * 0 or -EBUSY. */
+int binding_check_one_name(const struct daemon *daemon, const struct device *device,
+        const struct bus_place *place, struct error *error);
+
 /* Forgets one that is never completed, because the daemon has ended. */
 void binding_forget(struct binding *binding);
 

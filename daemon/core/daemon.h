@@ -78,6 +78,7 @@ struct daemon {
     struct audit *audit;
     struct operation *operations;      /* under way (core/admission.c) */
     struct binding *bindings;          /* likewise (core/binding.c) */
+    struct device_reset *resets;       /* likewise (core/device_reset.c) */
     const struct machine *machine;     /* whose drivers are bound; NULL: this one's */
     struct audit_reader *audit_reader; /* NULL: no journal is read */
     struct events *events;

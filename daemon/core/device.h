@@ -38,6 +38,7 @@ struct device {
     /* Owned by core/dispatch.c and, but for the last, only touched on the loop. */
     struct worker *worker;
     size_t pending;           /* works that the worker has not given back */
+    size_t silent;            /* those of them that keep it from answering: it is not to be looked at */
     struct device *next_busy; /* in the list of devices that had work pending */
     bool busy;                /* it is in that list */
     uint64_t cost_ns;         /* what an access takes, as lately measured; 0: not known */
@@ -62,6 +63,9 @@ struct device_watch {
 
     /* What could be opened was, or the device is closed. */
     void (*changed)(struct device_watch *watch);
+
+    /* It was silent, and is no more. */
+    void (*answers)(struct device_watch *watch);
 };
 
 /* Who has buffers of the device. */
@@ -81,6 +85,12 @@ struct device_buffers {
 static inline const char *device_name(const struct device *device)
 {
     return device->description->name;
+}
+
+/* Whether it is open, and was then found to have a way to be reset. */
+static inline bool device_can_reset(const struct device *device)
+{
+    return device->handle && device->backend->device_reset && device->handle->can_reset;
 }
 
 /* True when the device and all of its regions are open, and its interrupts where they are watched and its

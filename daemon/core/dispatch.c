@@ -70,6 +70,7 @@ static void set_busy(struct dispatch *dispatch, struct device *device)
 static void give_to_worker(struct dispatch *dispatch, struct device *device, struct work *work)
 {
     device->pending++;
+    device->silent += work->silent;
     set_busy(dispatch, device);
     worker_submit(device->worker, work);
 }
@@ -130,12 +131,20 @@ static void cancel_closed(struct device *device, enum work_end end)
     work->done(work);
 }
 
+static void end_silence(struct device *device)
+{
+    if (--device->silent == 0 && device->watch)
+        device->watch->answers(device->watch);
+}
+
 static void handle_finished(struct work *work, void *context)
 {
     struct dispatch *dispatch = context;
     struct device *device = work->device;
 
     device->pending--;
+    if (work->silent)
+        end_silence(device);
     if (work == device->closed_for) {
         end_closed(dispatch, device);
         return;
@@ -255,7 +264,7 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
 void dispatch_recheck(struct dispatch *dispatch, struct device *device)
 {
     /* Also while it is busy: nothing new is begun with a device that is gone. */
-    if (device->handle && device->backend->device_present &&
+    if (device->handle && device->silent == 0 && device->backend->device_present &&
             !device->backend->device_present(device->handle))
         device->lost = true;
     device->recheck = device->pending > 0;
@@ -354,6 +363,20 @@ int dispatch_submit_last(struct dispatch *dispatch, struct device *device, struc
 int dispatch_check_closed(const struct device *device, struct error *error)
 {
     return device->closed ? refuse_closed(device, error) : 0;
+}
+
+int dispatch_open(struct dispatch *dispatch, struct device *device, struct error *error)
+{
+    int r = dispatch_check_closed(device, error);
+
+    if (r < 0)
+        return r;
+    if (!device->handle || device->lost)
+        dispatch_settle(dispatch, device);
+    if (!device->handle)
+        return error_set(error, device->absent.code == -EBUSY ? -EBUSY : -ENODEV, "%s is absent: %s",
+                device_name(device), device->absent.message);
+    return 0;
 }
 
 int dispatch_submit_closed(struct dispatch *dispatch, struct device *device, struct work *work,

@@ -51,6 +51,10 @@ int dispatch_submit_closed(struct dispatch *dispatch, struct device *device, str
 /* Returns 0, or -EAGAIN with the reason while the device is closed for such work. */
 int dispatch_check_closed(const struct device *device, struct error *error);
 
+/* Opens the device when it was absent. Returns 0; -EAGAIN as above; -EBUSY when something else holds it,
+ * -ENODEV when it is absent otherwise. */
+int dispatch_open(struct dispatch *dispatch, struct device *device, struct error *error);
+
 /* What must be done all the same, as soon as the device is open again. */
 struct dispatch_wait {
     void (*over)(struct dispatch_wait *wait); /* on the loop */

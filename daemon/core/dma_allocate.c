@@ -26,13 +26,14 @@ static const char *explain_retained(
     text[0] = '\0';
     if (bytes > 0 && account)
         snprintf(text, RETAINED_TEXT,
-                "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl unbind "
-                "and bind %.64s free them",
-                bytes, device_name(device));
+                "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl %s "
+                "%.64s %s",
+                bytes, device_can_reset(device) ? "reset" : "unbind and bind", device_name(device),
+                device_can_reset(device) ? "frees them" : "free them");
     else if (bytes > 0)
         snprintf(text, RETAINED_TEXT,
                 "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl show "
-                "says of which device, to unbind and bind it frees them",
+                "says of which device, to reset it, or to unbind and bind it, frees them",
                 bytes);
     return text;
 }
@@ -160,15 +161,10 @@ static int check_count(const struct dma_buffers *buffers, const struct account *
 /* As it is now: where it could be had otherwise is known by the devices' listing. */
 static int check_device(struct daemon *daemon, struct device *device, struct error *error)
 {
-    int r = dispatch_check_closed(device, error);
+    int r = dispatch_open(daemon->dispatch, device, error);
 
     if (r < 0)
         return r;
-    if (!device->handle || device->lost)
-        dispatch_settle(daemon->dispatch, device);
-    if (!device->handle)
-        return error_set(error, device->absent.code == -EBUSY ? -EBUSY : -ENODEV, "%s is absent: %s",
-                device_name(device), device->absent.message);
     if (device->better)
         return error_set(error, -EAGAIN, "%s is about to be reached through another backend: try again soon",
                 device_name(device));

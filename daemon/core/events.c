@@ -141,6 +141,7 @@ const char *event_kind_name(enum event_kind kind)
             [EVENT_STORM] = "storm",
             [EVENT_DEVICE] = "device",
             [EVENT_DRIVER] = "driver",
+            [EVENT_RESET] = "reset",
             [EVENT_DAEMON] = "daemon",
     };
 

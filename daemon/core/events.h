@@ -21,6 +21,7 @@ enum event_kind {
     EVENT_STORM,  /* a source came too often and was masked, or the storm is over */
     EVENT_DEVICE, /* a device came, or went */
     EVENT_DRIVER, /* a device was bound to a driver, or unbound from one */
+    EVENT_RESET,  /* a device was reset by a principal */
     EVENT_DAEMON, /* it has started, or is stopping */
 };
 
@@ -67,7 +68,7 @@ uint64_t events_next(const struct events *events);
 /* Valid until the next events_add(). NULL: not kept, or not yet there. */
 const struct event *events_get(const struct events *events, uint64_t sequence);
 
-/* "interrupt", "mask", "storm", "device", "driver", "daemon". */
+/* "interrupt", "mask", "storm", "device", "driver", "reset", "daemon". */
 const char *event_kind_name(enum event_kind kind);
 
 /* Readers may be added and removed at any time, also while they are being told. */

@@ -42,6 +42,7 @@ struct source {
     struct acknowledgement *acknowledgement; /* NULL: it has none */
     uint64_t ticked;                         /* the count when rates were worked out last */
     uint64_t reported_us;                    /* when it was complained about */
+    bool owed, owed_masked;                  /* what the backend is told when the device is not silent */
 };
 
 struct interrupts {
@@ -69,10 +70,17 @@ const char *interrupt_state_name(enum interrupt_state state)
     return names[state];
 }
 
+/* Of a device that is silent it is done afterwards: it would wait for the device, and everybody for it.
+ * Until then nothing comes. */
 static int backend_mask(struct source *source, bool masked)
 {
-    struct backend_interrupts *handle = source->watched->device->interrupts;
+    const struct device *device = source->watched->device;
+    struct backend_interrupts *handle = device->interrupts;
 
+    source->owed = device->silent > 0;
+    source->owed_masked = masked;
+    if (source->owed)
+        return 0;
     return handle->backend->interrupts_mask(handle, source->shown.index, masked);
 }
 
@@ -306,7 +314,8 @@ static void lose(struct watched *watched, int code)
     device->interrupts_absent = error;
     for (size_t i = 0; i < device->description->interrupt_count; i++)
         watched->sources[i].shown.absent = error;
-    if (device->backend->device_present && !device->backend->device_present(device->handle))
+    if (device->silent > 0 ||
+            (device->backend->device_present && !device->backend->device_present(device->handle)))
         dispatch_recheck(watched->owner->daemon->dispatch, device);
     else
         log_warning("interrupts of %s are absent: %s", device_name(device), error.message);
@@ -345,6 +354,7 @@ static void handle_closing(struct device_watch *watch)
     for (size_t i = 0; i < watched->device->description->interrupt_count; i++) {
         struct source *source = &watched->sources[i];
 
+        source->owed = false;
         if (source->acknowledgement)
             acknowledgement_cancel(source->acknowledgement);
         if (source->shown.state == INTERRUPT_STORM)
@@ -405,6 +415,25 @@ static void handle_changed(struct device_watch *watch)
         begin(&watched->sources[i]);
 }
 
+static void pay(struct source *source)
+{
+    bool masked = source->owed_masked;
+    int r = source->owed ? backend_mask(source, masked) : 0;
+
+    if (r < 0 && !masked)
+        source->shown.state = INTERRUPT_WAITING;
+    if (r < 0)
+        complain(source, "%s: %s", masked ? "masking" : "unmasking", strerror(-r));
+}
+
+static void handle_answers(struct device_watch *watch)
+{
+    struct watched *watched = container_of(watch, struct watched, watch);
+
+    for (size_t i = 0; i < watched->device->description->interrupt_count; i++)
+        pay(&watched->sources[i]);
+}
+
 /* All of them. */
 
 static int compare_names(const void *a, const void *b)
@@ -449,7 +478,7 @@ static int fill(struct interrupts *interrupts)
         if (device->description->interrupt_count == 0)
             continue;
         interrupts->watched_count++;
-        *watched = (struct watched){.watch = {handle_closing, handle_changed},
+        *watched = (struct watched){.watch = {handle_closing, handle_changed, handle_answers},
                 .owner = interrupts,
                 .device = device,
                 .sources = &interrupts->sources[interrupts->count]};

@@ -55,6 +55,7 @@ static int device_open(const struct device_description *description, struct back
     assert_non_null(handle);
     handle->fault = fault;
     strcpy(handle->base.address, "fault-0");
+    handle->base.can_reset = fault->can_reset;
     atomic_fetch_add(&fault->opened, 1);
     *ret_device = &handle->base;
     return 0;
@@ -264,6 +265,21 @@ static int safe_state_set(
     return r < 0 ? error_set(error, r, "it was told to take no writes") : 0;
 }
 
+static int device_reset(struct backend_device *device, struct error *error)
+{
+    struct fault *fault = container_of(device, struct fault_handle, base)->fault;
+    int r;
+
+    enter(fault);
+    block(fault, &fault->reset_blocks);
+    atomic_fetch_add(&fault->resets, 1);
+    r = atomic_load(&fault->reset_result);
+    if (r == 0)
+        atomic_store(&fault->retained, 0);
+    leave(fault);
+    return r < 0 ? error_set(error, r, "it was told not to be reset") : 0;
+}
+
 static const struct backend_form form = {.device_takes = UINT32_MAX, .region_takes = UINT32_MAX};
 
 #define OPERATIONS                                                                                          \
@@ -273,6 +289,7 @@ static const struct backend_form form = {.device_takes = UINT32_MAX, .region_tak
 
 const struct backend fault_backend = {.name = "fault",
         OPERATIONS,
+        .device_reset = device_reset,
         .dma_describe = dma_describe,
         .buffer_open = buffer_open,
         .buffer_close = buffer_close,

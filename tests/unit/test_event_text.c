@@ -88,6 +88,8 @@ static void test_other_kinds(void **state)
                     ID "event: driver\ndata: {\"device\":\"card\",\"driver\":\"devreg\"," TIME "}\n\n"},
             {EVENT_DRIVER, false, NULL,
                     ID "event: driver\ndata: {\"device\":\"card\",\"driver\":null," TIME "}\n\n"},
+            {EVENT_RESET, false, "token:ci",
+                    ID "event: reset\ndata: {\"device\":\"card\",\"by\":\"token:ci\"," TIME "}\n\n"},
             {EVENT_DAEMON, true, NULL,
                     ID "event: daemon\ndata: {\"daemon\":\"started\",\"version\":\"" DEVREG_VERSION
                        "\"," TIME "}\n\n"},

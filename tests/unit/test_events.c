@@ -226,7 +226,7 @@ static void test_clocks(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const names[] = {"interrupt", "mask", "storm", "device", "driver", "daemon"};
+    static const char *const names[] = {"interrupt", "mask", "storm", "device", "driver", "reset", "daemon"};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(names); i++)
