@@ -59,14 +59,13 @@ static void write_dma(struct json_writer *writer, const struct call *call, struc
 }
 
 /* What asking each backend costs is for one device, not for a list of them. */
-static void write_device(struct json_writer *writer, const char *key, const struct call *call,
-        struct device *device, bool with_candidates)
+static void write_members(
+        struct json_writer *writer, const struct call *call, struct device *device, bool with_candidates)
 {
     const struct backend *backend = device->backend;
     const struct backend_device *handle = device->handle;
     char driver[64];
 
-    json_begin_object(writer, key);
     json_put_string(writer, "name", device_name(device));
     if (device->description->description)
         json_put_string(writer, "description", device->description->description);
@@ -83,6 +82,7 @@ static void write_device(struct json_writer *writer, const char *key, const stru
         json_put_string(writer, "id", handle->id);
     if (handle && backend->device_driver && backend->device_driver(device->handle, driver, sizeof(driver)))
         json_put_string(writer, "driver", driver);
+    json_put_bool(writer, "can_reset", device_can_reset(device));
     json_begin_array(writer, "regions");
     for (size_t i = 0; i < device->region_count; i++) {
         if (call_may_list(call, &device->regions[i]))
@@ -90,13 +90,19 @@ static void write_device(struct json_writer *writer, const char *key, const stru
     }
     json_end_array(writer);
     write_dma(writer, call, device);
-    json_end_object(writer);
+}
+
+void devices_write_members(struct json_writer *writer, const struct call *call, struct device *device)
+{
+    write_members(writer, call, device, true);
 }
 
 void devices_write(
         struct json_writer *writer, const char *key, const struct call *call, struct device *device)
 {
-    write_device(writer, key, call, device, true);
+    json_begin_object(writer, key);
+    devices_write_members(writer, call, device);
+    json_end_object(writer);
 }
 
 void devices_list(struct call *call)
@@ -108,8 +114,11 @@ void devices_list(struct call *call)
     json_begin_array(&writer, "devices");
     for (size_t i = 0; i < inventory->device_count; i++) {
         dispatch_recheck(call->daemon->dispatch, &inventory->devices[i]);
-        if (may_list(call, &inventory->devices[i]))
-            write_device(&writer, NULL, call, &inventory->devices[i], false);
+        if (!may_list(call, &inventory->devices[i]))
+            continue;
+        json_begin_object(&writer, NULL);
+        write_members(&writer, call, &inventory->devices[i], false);
+        json_end_object(&writer);
     }
     json_end_array(&writer);
     json_end_object(&writer);

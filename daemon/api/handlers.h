@@ -41,6 +41,9 @@ void interrupts_post_unmask(struct call *call);
 void bind_post(struct call *call);
 void bind_post_unbind(struct call *call);
 
+/* reset.c */
+void reset_post(struct call *call);
+
 /* regions.c */
 void regions_list(struct call *call);
 void regions_get(struct call *call);

@@ -15,7 +15,8 @@ enum target {
 
 enum body_kind {
     BODY_NONE,
-    BODY_JSON,   /* application/json */
+    BODY_JSON, /* application/json */
+    BODY_NONE_OR_JSON,
     BODY_OCTETS, /* application/octet-stream */
     BODY_STREAM, /* likewise, but its handler comes first and takes it in pieces (struct call_pieces) */
 };

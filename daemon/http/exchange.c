@@ -301,12 +301,15 @@ static bool is_media_type(const char *content_type, const char *wanted)
 static int check_body(const struct call *call, const struct gate_result *gate, struct error *error)
 {
     static const char *const types[] = {[BODY_JSON] = "application/json",
+            [BODY_NONE_OR_JSON] = "application/json",
             [BODY_OCTETS] = "application/octet-stream",
             [BODY_STREAM] = "application/octet-stream"};
     enum body_kind kind = call->route->body;
 
     if (kind == BODY_NONE)
         return gate->has_body ? error_set(error, -EINVAL, "this request takes no body") : 0;
+    if (kind == BODY_NONE_OR_JSON && !gate->has_body)
+        return 0;
     if (!is_media_type(gate->content_type, types[kind]))
         return error_set(error, -EPROTOTYPE, "this request takes %s: send the header Content-Type: %s",
                 types[kind], types[kind]);
