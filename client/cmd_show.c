@@ -50,19 +50,20 @@ static void write_reserved(FILE *stream, const json_t *dma)
 }
 
 /* What an administrator must see is memory that the device keeps. */
-static void write_retained(FILE *stream, const json_t *dma)
+static void write_retained(FILE *stream, const json_t *dma, bool can_reset)
 {
     char text[SIZE_TEXT];
 
     if (json_integer_value(json_object_get(dma, "retained")) > 0)
         write_dma_fact(stream, "retained", size_of(dma, "retained", text), ": ",
-                "not freed, as the device may still write to it; unbind and bind the device");
+                can_reset ? "not freed, as the device may still write to it; reset the device"
+                          : "not freed, as the device may still write to it; unbind and bind the device");
     else
         fact_write(stream, 4, "retained", "none");
 }
 
 /* The device's ability to have DMA buffers, and what they take. */
-static void write_dma(FILE *stream, const json_t *dma)
+static void write_dma(FILE *stream, const json_t *dma, bool can_reset)
 {
     static const char *const known[] = {
             "size_max", "total", "total_max", "reserved", "reserved_free", "retained", NULL};
@@ -77,7 +78,7 @@ static void write_dma(FILE *stream, const json_t *dma)
     fact_write(stream, 4, "size max", size_of(dma, "size_max", first));
     write_dma_fact(stream, "total", size_of(dma, "total", first), " of ", size_of(dma, "total_max", second));
     write_reserved(stream, dma);
-    write_retained(stream, dma);
+    write_retained(stream, dma, can_reset);
 }
 
 void cmd_show_write(FILE *stream, const struct call *call, const json_t *result)
@@ -95,6 +96,6 @@ void cmd_show_write(FILE *stream, const struct call *call, const json_t *result)
         fact_write(stream, 0, kind, member_text(one, "name", "?"));
         facts_write(stream, one, 2, skip);
         if (json_object_get(one, "dma"))
-            write_dma(stream, json_object_get(one, "dma"));
+            write_dma(stream, json_object_get(one, "dma"), json_is_true(json_object_get(one, "can_reset")));
     }
 }

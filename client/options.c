@@ -334,7 +334,7 @@ static const struct option_row rows[] = {
         {OPTION_POSITION, 0, "since", "ID", "from behind this event on; 0: from the oldest that is kept",
                 take_since},
         {OPTION_KINDS, 0, "kind", "KIND",
-                "interrupt, mask, storm, device, driver or daemon (may be repeated)", take_kind},
+                "interrupt, mask, storm, device, driver, reset or daemon (may be repeated)", take_kind},
         {OPTION_HEARTBEAT, 0, "heartbeat", "SECONDS",
                 "how often the daemon says that it is there (default: 15)", take_heartbeat},
         {OPTION_NO_RECONNECT, 0, "no-reconnect", NULL, "end when the connection is lost", NULL},

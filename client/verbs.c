@@ -264,6 +264,20 @@ static const struct verb verbs[] = {
                 "that the\n"
                 "device's own driver comes back if there is one. It is refused as bind is.\n",
                 "  devregctl unbind edu\n", OPTION_FORCE, 1, 1, cmd_unbind, cmd_bind_write},
+        {"reset", "DEVICE", "set a device back to what it is after power-on",
+                "Resets the device, and says how much memory that was retained of it went back. What is "
+                "under way "
+                "is\n"
+                "finished first; requests for the device wait meanwhile. DMA buffers and reservations stay. "
+                "It "
+                "is\n"
+                "refused when a kernel driver works with the device or another has reserved any of it, and "
+                "when "
+                "no way\n"
+                "to reset it is known: `show DEVICE` tells that.\n",
+                "  devregctl reset edu\n"
+                "  devregctl reserve device:edu -- sh -c 'devregctl reset edu && ./bring-up'\n",
+                0, 1, 1, cmd_reset, cmd_reset_write},
         {"audit", "", "show who did what",
                 "Shows what was changed, refused and administered, oldest first. A TIME is how long ago, as "
                 "90s,\n"

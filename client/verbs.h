@@ -94,6 +94,8 @@ void cmd_reservations_write(FILE *stream, const struct call *call, const json_t 
 int cmd_bind(struct call *call, json_t **ret_result, struct failure *failure);
 int cmd_unbind(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_bind_write(FILE *stream, const struct call *call, const json_t *result);
+int cmd_reset(struct call *call, json_t **ret_result, struct failure *failure);
+void cmd_reset_write(FILE *stream, const struct call *call, const json_t *result);
 int cmd_interrupts(struct call *call, json_t **ret_result, struct failure *failure);
 void cmd_interrupts_write(FILE *stream, const struct call *call, const json_t *result);
 int cmd_interrupts_mask(struct call *call, json_t **ret_result, struct failure *failure);

@@ -122,7 +122,7 @@ _devregctl()
         if [[ $verb == 'buffer alloc' ]]; then
             _devregctl_offer "$current" < <(printf '%s\n' coherent streaming scattered pool)
         else
-            _devregctl_offer "$current" < <(printf '%s\n' interrupt mask storm device driver daemon)
+            _devregctl_offer "$current" < <(printf '%s\n' interrupt mask storm device driver reset daemon)
         fi
         return
         ;;
@@ -162,7 +162,7 @@ _devregctl()
     'interrupts watch':* | 'interrupts wait':* | 'interrupts mask:0' | 'interrupts unmask:0')
         _devregctl_offer "$current" < <(_devregctl_sources)
         ;;
-    bind:0 | unbind:0 | 'buffer alloc:0') _devregctl_offer "$current" < <(_devregctl_devices) ;;
+    bind:0 | unbind:0 | reset:0 | 'buffer alloc:0') _devregctl_offer "$current" < <(_devregctl_devices) ;;
     list:0) _devregctl_offer "$current" < <(printf '%s\n' regions devices) ;;
     show:0 | explain:0 | reserve:0 | release:0 | 'access explain:1') _devregctl_offer "$current" < <(_devregctl_regions '') ;;
     read:* | write:0 | 'data get:0' | 'data put:0')

@@ -220,6 +220,13 @@ def test_show_of_a_device(client, start, dma, expected):
         assert line in result.out.splitlines()
 
 
+def test_show_of_a_device_that_can_be_reset(client, start):
+    daemon = start([problem(404), answer(200, {"name": "edu", "can_reset": True, "dma": {**DMA, "retained": 65536}})])
+    lines = client("-H", daemon.host, "show", "edu").out.splitlines()
+    assert "  can reset         yes" in lines
+    assert "    retained          64 KiB: not freed, as the device may still write to it; reset the device" in lines
+
+
 # --- Getting ---
 
 

@@ -129,6 +129,22 @@ def test_it_ends_with_the_reservation_of_the_option(run):
         assert time.monotonic() < deadline
 
 
+def test_reset(run):
+    """The device forgets what it was told; a buffer that is live stays."""
+    identity, bus = alloc(run, "64k", "--bits", "28")
+    assert run("write", "edu:0x88", bus, "--width", 64).code == 0
+    assert run("read", "edu:0x88", "--width", 64).out == f"{bus}\n"
+    result = run("reset", "edu")
+    assert (result.code, result.out, result.err) == (0, "edu: reset\n", "")
+    assert run("read", "edu:0x88", "--width", 64).out == "0x0000000000000000\n"
+    answer = json.loads(run("--json", "reset", "edu").out)
+    assert (answer["name"], answer["given_back"], answer["dma"]["buffers"]) == ("edu", 0, 1)
+    assert run("buffer", "show", identity).code == 0
+    assert "  can reset         yes\n" in run("show", "edu").out
+    result = run("reset", "nothing")
+    assert result.code == 4 and "there is no device 'nothing'" in result.err
+
+
 def test_a_device_tells_what_its_buffers_take(run):
     alloc(run, "64k")
     assert "    buffers           1\n" in run("show", "edu").out

@@ -162,6 +162,7 @@ def test_lines(rig):
         ("device", {"device": "edu", "present": True, "reason": None, "time": TIME}, "*** device edu is there"),
         ("driver", {"device": "edu", "driver": "devreg", "time": TIME}, "*** device edu is bound to devreg"),
         ("driver", {"device": "edu", "driver": None, "time": TIME}, "*** device edu has no driver now"),
+        ("reset", {"device": "edu", "by": "token:ci", "time": TIME}, "*** device edu was reset by token:ci"),
         ("daemon", {"daemon": "stopping", "version": "0.1.0", "time": TIME}, "*** devregd 0.1.0: stopping"),
         ("news", {"of": "later", "time": TIME}, '*** news {"of":"later","time":"%s"}' % TIME),
         ("mask", {"source": "\x1b[2J", "by": "\x9b", "time": "\x07"}, None),

@@ -38,7 +38,7 @@ def test_the_verbs(verbs):
                      "reservations", "interrupts", "interrupts watch", "interrupts wait", "interrupts mask", "interrupts unmask",
                      "buffer alloc", "buffer list", "buffer show", "buffer get", "buffer put", "buffer fill", "buffer sync",
                      "buffer renew", "buffer free", "whoami", "access explain", "token create", "token list", "token revoke", "bind", "unbind",
-                     "audit"]
+                     "reset", "audit"]
 
 
 def test_help_lists_every_verb_and_global_option(client, verbs):
@@ -159,7 +159,7 @@ def complete(client, line):
 
 def test_completion_of_words(client, verbs):
     assert complete(client, "devregctl ") == sorted({verb.split()[0] for verb in verbs})
-    assert complete(client, "devregctl --json re") == ["read", "release", "renew", "reservations", "reserve"]
+    assert complete(client, "devregctl --json re") == ["read", "release", "renew", "reservations", "reserve", "reset"]
     assert complete(client, "devregctl token ") == ["create", "list", "revoke"]
     assert complete(client, "devregctl --cacert x access ") == ["explain"]
     assert complete(client, "devregctl token create ci --permission w") == ["write"]
@@ -198,6 +198,7 @@ def test_completion_of_devices(client, start):
     host = f"devregctl -H {daemon.host}"
     assert complete(client, f"{host} bind ") == ["net", "nvme"]
     assert complete(client, f"{host} unbind nv") == ["nvme"]
+    assert complete(client, f"{host} reset ne") == ["net"]
     assert complete(client, f"{host} bind --driver devreg n") == ["net", "nvme"]
     assert complete(client, f"{host} bind net ") == []
     assert not (client.home / "owned").exists()
