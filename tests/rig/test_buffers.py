@@ -12,7 +12,8 @@ import pytest
 
 # It has no interrupts configured, so it masters the bus for its buffers alone; the other one always does.
 EDU, MSI = "edu-kmod", "edu-msi"
-ADDRESS = {EDU: "0000:00:0b.0", MSI: "0000:00:0c.0"}
+RESETS = "reset-edu"        # the only one that can be reset
+ADDRESS = {EDU: "0000:00:0b.0", MSI: "0000:00:0c.0", RESETS: "0000:02:01.0"}
 SOURCE, DESTINATION, COUNT, COMMAND = "0x80", "0x88", "0x90", "0x98"
 RUNNING, TO_MEMORY = 1, 2
 # The device's own memory. A transfer that reaches its last octet ends QEMU 7.2.
@@ -239,6 +240,32 @@ def test_kept_while_the_device_may_write(http, devregctl, allocate, edu, eventua
     assert devregctl("buffer", "free", other).returncode == 0
     assert dma(http, MSI)["retained"] == before + 65536
     bind_anew(MSI)
+
+
+def test_kept_goes_with_a_reset(http, guest, devregctl, allocate, edu, eventually):
+    """The module resets the device, which then can't write there any more. The device stays open, and a live buffer of it goes on."""
+    live, live_bus = allocate(RESETS, "4k")
+    before = http.get("/v1/status")["counters"]["buffer_bytes"]
+    identifier, bus = allocate(RESETS, "64k", "--for", "1s")
+    edu(RESETS, OWN_MEMORY, bus, 4000, TO_MEMORY)
+    edu.wait(RESETS)        # QEMU's edu would go on after a reset, which no hardware does
+    eventually(lambda: http.request("GET", f"/v1/buffers/{identifier}")[0] == 404)
+    eventually(lambda: kept(http, RESETS) == (1, 65536))
+    assert http.get("/v1/status")["counters"]["buffer_bytes"] == before + 65536
+    assert re.search(r"retained +64 KiB: .*; reset the device", devregctl("show", RESETS).stdout)
+    result = devregctl("reset", RESETS)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{RESETS}: reset; 64 KiB of retained memory given back\n", "")
+    assert kept(http, RESETS) == (1, 0)
+    assert http.get("/v1/status")["counters"]["buffer_bytes"] == before
+    assert is_master(guest, RESETS)
+    for octet, (source, destination, command) in ((0x99, (int(live_bus, 16), OWN_MEMORY, 0)), (0, (OWN_MEMORY, int(live_bus, 16), TO_MEMORY))):
+        assert devregctl("buffer", "fill", live, hex(octet)).returncode == 0
+        edu(RESETS, source, destination, 64, command)
+        edu.wait(RESETS)
+    assert http.request("GET", f"/v1/buffers/{live}/data?offset=0&length=65")[1] == bytes([0x99]) * 64 + b"\0"
+    assert devregctl("buffer", "free", live).returncode == 0
+    assert devregctl("reset", RESETS).stdout == f"{RESETS}: reset\n"
+    assert kept(http, RESETS) == (0, 0) and not is_master(guest, RESETS)
 
 
 @pytest.mark.parametrize("how", ["unbound", "pulled out"])

@@ -49,6 +49,8 @@ def _device(name):
         driver, *words = row.split(",")
         options = dict(word.split("=", 1) for word in words)
         known.append(options["id"])
+        if options["id"] == name and "bus" in options:
+            raise RigError(f"{name} stays where it is: it is behind a bridge")
         if options["id"] == name:
             return driver, options
     raise RigError(f"the rig has no device {name}; it has {' '.join(known)}")

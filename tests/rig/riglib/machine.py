@@ -54,6 +54,11 @@ TEST_DEVICES = [
     "e1000e,id=nic,addr=0xd,romfile=",
     "edu,id=edu-intx,addr=0xe",
     "edu,id=edu-line,addr=0xf",
+    # The kernel knows a way to reset what is alone behind a bridge. Buses are numbered in the order of the bridges' slots.
+    "pci-bridge,id=bridge-testdev,chassis_nr=5,addr=0x5",
+    "pci-testdev,id=reset-testdev,bus=bridge-testdev,addr=0x1",
+    "pci-bridge,id=bridge-edu,chassis_nr=6,addr=0x6",
+    "edu,id=reset-edu,bus=bridge-edu,addr=0x1",
 ]
 TEST_OBJECTS = ["memory-backend-ram,id=ivshmem-memory,size=8M,share=on"]
 
