@@ -44,8 +44,8 @@ static int fail_exchange(
         return failure_set_error(failure, EXIT_CODE_NO_CONNECTION, error);
     case -ETIMEDOUT:
         return failure_set(failure, EXIT_CODE_TIMEOUT,
-                "%s did not answer within %g seconds; --timeout allows more, and what was asked may still "
-                "happen",
+                "%s did not answer within %g seconds; --timeout allows "
+                "more, and what was asked may still happen",
                 connection->host.text, connection->timeout_ms / 1000.0);
     case -EINVAL:
         return failure_set_error(failure, EXIT_CODE_USAGE, error);

@@ -126,8 +126,8 @@ int failure_set_status(struct failure *failure, unsigned status, json_t *problem
     }
     if (status >= 300 && status < 400)
         return failure_set(failure, EXIT_CODE_OTHER,
-                "%s answered with a redirection (%u), which devregctl does not follow: give the daemon's "
-                "own address",
+                "%s answered with a redirection (%u), which devregctl "
+                "does not follow: give the daemon's own address",
                 source, status);
     if (row && row->gateway)
         code = EXIT_CODE_OTHER;

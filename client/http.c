@@ -271,22 +271,19 @@ static int untrusted(const struct http *http, const char *reason, struct error *
     case VERIFY_NO_SIGNATURE:
         if (cacert)
             return error_set(error, -ENOTCONN,
-                    "no connection to %s: no authority in %s made its certificate; is that the file for "
-                    "this "
-                    "daemon?",
+                    "no connection to %s: no authority in %s made its "
+                    "certificate; is that the file for this daemon?",
                     text, cacert);
         return error_set(error, -ENOTCONN,
-                "no connection to %s: its certificate is from an authority that this machine does not know; "
-                "get the authority's certificate from the rig's administrator and name it with --cacert "
-                "FILE "
-                "or DEVREG_CACERT",
+                "no connection to %s: its certificate is from an authority that this "
+                "machine does not know; get the authority's certificate from the rig's "
+                "administrator and name it with --cacert FILE or DEVREG_CACERT",
                 text);
     case VERIFY_EXPIRED:
     case VERIFY_NOT_YET_VALID:
         return error_set(error, -ENOTCONN,
-                "no connection to %s: its certificate %s; the rig's administrator must renew it, unless "
-                "this "
-                "machine's clock is wrong",
+                "no connection to %s: its certificate %s; the rig's administrator "
+                "must renew it, unless this machine's clock is wrong",
                 text, result == VERIFY_EXPIRED ? "has expired" : "is not valid yet");
     default:
         return error_set(error, -ENOTCONN,

@@ -59,9 +59,8 @@ static int judge_token_file(int fd, const char *path, struct failure *failure)
         return failure_set(failure, EXIT_CODE_USAGE, "%s: a token is read from a regular file", path);
     if (status.st_uid == geteuid() && (status.st_mode & 0077))
         return failure_set(failure, EXIT_CODE_USAGE,
-                "%s: others can get at this token (mode %04o): chmod 600 it, and if they may have, let it "
-                "be "
-                "revoked",
+                "%s: others can get at this token (mode %04o): chmod "
+                "600 it, and if they may have, let it be revoked",
                 path, (unsigned)status.st_mode & 07777);
     return 0;
 }
@@ -104,8 +103,8 @@ static int find_token(const struct host *host, char **ret_token, struct failure 
         return read_token_file(host->token_file, ret_token, failure);
     if (token && !is_token(token))
         return failure_set(failure, EXIT_CODE_USAGE,
-                "DEVREG_TOKEN is no token: it must be what devregctl token create printed, and nothing "
-                "else");
+                "DEVREG_TOKEN is no token: it must be what devregctl "
+                "token create printed, and nothing else");
     return copy(token, ret_token, failure);
 }
 

@@ -195,8 +195,8 @@ void config_take_name(struct config_reader *reader, const json_t *value, void *f
     if (!name || !name[0] || json_string_length(value) > NAME_LENGTH || name[strspn(name, allowed)] ||
             strchr("._-", name[0])) {
         config_report(reader, false,
-                "expected a name of at most %d letters, digits, '.', '_' and '-' that begins with a letter "
-                "or digit",
+                "expected a name of at most %d letters, digits, '.', "
+                "'_' and '-' that begins with a letter or digit",
                 NAME_LENGTH);
         return;
     }

@@ -57,8 +57,8 @@ int state_default(bool demo, const char *socket, char path[STATE_PATH_SIZE], str
         length = snprintf(path, STATE_PATH_SIZE, "%s/.local/state/devregd", home);
     else
         return error_set(error, -ENOENT,
-                "neither XDG_STATE_HOME nor HOME says where to keep tokens and reservations: give --state "
-                "DIR");
+                "neither XDG_STATE_HOME nor HOME says where to "
+                "keep tokens and reservations: give --state DIR");
     if (length >= STATE_PATH_SIZE)
         return error_set(
                 error, -ENAMETOOLONG, "the path of the state directory is too long: give --state DIR");
@@ -75,8 +75,8 @@ static int check_link(const char *path, struct error *error)
         return error_set(error, -errno, "the state directory %s: %s", path, strerror(errno));
     if (S_ISLNK(information.st_mode) && information.st_uid != 0 && information.st_uid != geteuid())
         return error_set(error, -EPERM,
-                "the state directory %s is a link that belongs to another user (uid %u): remove it, or give "
-                "--state DIR",
+                "the state directory %s is a link that belongs to another "
+                "user (uid %u): remove it, or give --state DIR",
                 path, (unsigned)information.st_uid);
     return 0;
 }
@@ -89,8 +89,8 @@ static int check_directory(int directory, const char *path, struct error *error)
         return error_set(error, -errno, "the state directory %s: %s", path, strerror(errno));
     if (information.st_uid != geteuid())
         return error_set(error, -EPERM,
-                "the state directory %s belongs to another user (uid %u, devregd runs as %u): chown it, or "
-                "give --state DIR",
+                "the state directory %s belongs to another user (uid %u, "
+                "devregd runs as %u): chown it, or give --state DIR",
                 path, (unsigned)information.st_uid, (unsigned)geteuid());
     if (information.st_mode & 022)
         return error_set(error, -EPERM,
@@ -133,8 +133,8 @@ static int lock_directory(const struct state *state, int *ret_lock, struct error
     if (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         file_read_line_at(state->directory, "lock", text, sizeof(text));
         return error_set(error, -EBUSY,
-                "another devregd (process %s) has the state directory %s: stop it, or give this one its own "
-                "with --state DIR",
+                "another devregd (process %s) has the state directory %s: "
+                "stop it, or give this one its own with --state DIR",
                 text[0] ? text : "?", state->path);
     }
     /* Who has it is for that message alone, so a full disk is no reason not to start. */

@@ -48,8 +48,8 @@ static int read_permissions(const struct call *call, struct question *question, 
     question->permissions = PERMISSIONS_ALL;
     if (name && permission_parse(name, &question->permissions) < 0)
         return error_set(error, -EINVAL,
-                "'%.32s' is no permission: expected list, read, write, interrupt, dma, reserve, admin or "
-                "all",
+                "'%.32s' is no permission: expected list, read, "
+                "write, interrupt, dma, reserve, admin or all",
                 name);
     return 0;
 }

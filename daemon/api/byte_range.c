@@ -41,8 +41,8 @@ static bool take_number(const char **text, uint64_t *ret_value)
 static int refuse(const char *text, struct error *error)
 {
     return error_set(error, -EINVAL,
-            "the header Range is '%.80s', which is no single range of octets: send bytes=A-B, bytes=A- or "
-            "bytes=-N",
+            "the header Range is '%.80s', which is no single range "
+            "of octets: send bytes=A-B, bytes=A- or bytes=-N",
             text);
 }
 

@@ -29,9 +29,8 @@ int call_audit_room(const struct call *call, struct error *error)
     if (has_room(call))
         return 0;
     return error_set(error, -EAGAIN,
-            "the journal takes no records, and what must be recorded is not done without one: see "
-            "'systemctl "
-            "status systemd-journald' on the daemon's machine");
+            "the journal takes no records, and what must be recorded is not done without "
+            "one: see 'systemctl status systemd-journald' on the daemon's machine");
 }
 
 static bool is_refusal(int code)

@@ -256,8 +256,7 @@ static int take_direction(const json_t *body, struct buffer_wish *wish, struct e
                 error, -EINVAL, "\"direction\" '%.32s' is none: it is both, to_device or from_device", name);
     if (!both && (wish->kind == BUFFER_COHERENT || wish->kind == BUFFER_POOL))
         return error_set(error, -EINVAL,
-                "\"direction\" is of streaming and scattered buffers: a %s one has "
-                "both",
+                "\"direction\" is of streaming and scattered buffers: a %s one has both",
                 dma_buffer_kind_name(wish->kind));
     return 0;
 }

@@ -350,8 +350,8 @@ static int take_kind(struct subscriber *subscriber, const char *name, struct err
         return 0;
     }
     return error_set(error, -EINVAL,
-            "there are no events of the kind '%.32s': there are interrupt, mask, storm, device, driver and "
-            "daemon",
+            "there are no events of the kind '%.32s': there are "
+            "interrupt, mask, storm, device, driver and daemon",
             name);
 }
 

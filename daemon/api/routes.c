@@ -56,13 +56,13 @@ const struct route routes[] = {
                 "interrupt.unmask", "", interrupts_post_unmask, "Lets a source interrupt again ({})"},
         {"GET", "/v1/events", 2, PERMISSION_INTERRUPT, TARGET_NONE, BODY_NONE, "events",
                 "source kind since heartbeat count", events_get_stream,
-                "Interrupts and what else happens, as they come (text/event-stream), with since=ID after "
-                "that event"},
+                "Interrupts and what else happens, as they come (text/event-stream), "
+                "with since=ID after that event"},
         {"GET", "/v1/tokens", 2, PERMISSION_ADMIN, TARGET_NONE, BODY_NONE, "token.list", "", tokens_list,
                 "All tokens, without their secrets"},
         {"POST", "/v1/tokens", 2, PERMISSION_ADMIN, TARGET_NONE, BODY_JSON, "token.create", "", tokens_post,
-                "Makes a token ({\"name\", \"permissions\", \"regions\", \"seconds\"}) and shows its "
-                "secret, once"},
+                "Makes a token ({\"name\", \"permissions\", \"regions\", "
+                "\"seconds\"}) and shows its secret, once"},
         {"DELETE", "/v1/tokens/{token}", 3, PERMISSION_ADMIN, TARGET_NONE, BODY_NONE, "token.revoke", "",
                 tokens_delete, "Revokes a token and ends its reservations"},
         {"GET", "/v1/audit", 2, PERMISSION_ADMIN, TARGET_NONE, BODY_NONE, "audit",
@@ -72,8 +72,8 @@ const struct route routes[] = {
                 reservations_list, "All reservations that are held or wait"},
         {"POST", "/v1/reservations", 2, PERMISSION_RESERVE, TARGET_NONE, BODY_JSON, "reservation.take", "",
                 reservations_post,
-                "Reserves a region ({\"region\"}), a range of it ({\"offset\", \"length\"}) or a device "
-                "({\"device\"})"},
+                "Reserves a region ({\"region\"}), a range of it ({\"offset\", "
+                "\"length\"}) or a device ({\"device\"})"},
         {"GET", "/v1/reservations/{id}", 3, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list", "wait state",
                 reservations_get,
                 "One reservation; with wait=SECONDS answers when its state (waiting) or place changes"},
@@ -86,8 +86,8 @@ const struct route routes[] = {
                 "Your buffers for DMA; of the devices that you administer all"},
         {"POST", "/v1/buffers", 2, PERMISSION_DMA, TARGET_NONE, BODY_JSON, "buffer.allocate", "",
                 dma_buffers_post,
-                "Allocates memory for DMA of a device ({\"device\", \"size\", \"kind\", \"address_bits\", "
-                "...})"},
+                "Allocates memory for DMA of a device ({\"device\", "
+                "\"size\", \"kind\", \"address_bits\", ...})"},
         {"GET", "/v1/buffers/{id}", 3, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list", "", dma_buffers_get,
                 "One buffer"},
         {"GET", "/v1/buffers/{id}/segments", 4, PERMISSION_LIST, TARGET_NONE, BODY_NONE, "list",

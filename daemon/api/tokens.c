@@ -86,9 +86,8 @@ static int take_permissions(const json_t *list, permission_set *ret_scope, struc
 
         if (!name || permission_parse(name, &one) < 0)
             return error_set(error, -EINVAL,
-                    "\"permissions\" has '%.32s', which is none: they are list, read, write, interrupt, "
-                    "dma, "
-                    "reserve, admin and all",
+                    "\"permissions\" has '%.32s', which is none: they are list, "
+                    "read, write, interrupt, dma, reserve, admin and all",
                     name ? name : "what is no string");
         *ret_scope |= one;
     }
@@ -103,8 +102,8 @@ static int take_regions(const json_t *list, const char **regions, struct error *
 
     if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > TOKEN_REGIONS)
         return error_set(error, -EINVAL,
-                "\"regions\" is no list of 1 to %d patterns such as [\"edu*\"]: leave it out for all "
-                "regions",
+                "\"regions\" is no list of 1 to %d patterns such "
+                "as [\"edu*\"]: leave it out for all regions",
                 TOKEN_REGIONS);
     json_array_foreach (list, index, element) {
         regions[index] = json_string_value(element);

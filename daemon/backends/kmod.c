@@ -374,14 +374,13 @@ static int set_safe_state(
         return 0;
     if (!device->kind)
         return error_set(error, -EOPNOTSUPP,
-                "safe-state writes of %s are not made should devregd be killed: it is a window of "
-                "addresses, "
-                "not a device",
+                "safe-state writes of %s are not made should devregd "
+                "be killed: it is a window of addresses, not a device",
                 device->description->name);
     if (!can)
         return error_set(error, -EOPNOTSUPP,
-                "safe-state writes of %s are not made should devregd be killed: load the devreg.ko of this "
-                "release",
+                "safe-state writes of %s are not made should devregd "
+                "be killed: load the devreg.ko of this release",
                 device->description->name);
     return kmod_safe_state_set(device->file, device->description, writes, count, error);
 }

@@ -93,14 +93,13 @@ static int explain_refusal(
         return explain_no_memory(wish, error);
     case -EPERM:
         return error_set(error, code,
-                "kernel lockdown forbids %s to master the bus, which DMA needs: only a kernel that was "
-                "booted "
-                "without lockdown (lockdown= or Secure Boot) lets it",
+                "kernel lockdown forbids %s to master the bus, which DMA needs: only a kernel "
+                "that was booted without lockdown (lockdown= or Secure Boot) lets it",
                 name);
     case -EOPNOTSUPP:
         return error_set(error, code,
-                "%s has no DMA, or not with %u address bits on this machine: ask for more if the device has "
-                "them",
+                "%s has no DMA, or not with %u address bits on this "
+                "machine: ask for more if the device has them",
                 name, wish->address_bits);
     case -EINVAL:
         return error_set(error, code,

@@ -141,8 +141,8 @@ static int set_acknowledge(const struct kmod_interrupts *interrupts,
 
     if (r == -EACCES)
         return error_set(error, -EACCES,
-                "what acknowledges %s is not in the region %s as it is open now: it is absent, or may only "
-                "be read",
+                "what acknowledges %s is not in the region %s as it "
+                "is open now: it is absent, or may only be read",
                 interrupt->name, region->name);
     return r < 0 ? error_set(error, r, "what acknowledges %s in the region %s: %s", interrupt->name,
                            region->name, strerror(-r))

@@ -38,13 +38,13 @@ int kmod_open(uint64_t *ret_capabilities, struct error *error)
     r = kmod_call(module, DEVREG_GET_INFO, &info);
     if (r < 0)
         return error_set(error, -EPROTO,
-                "the loaded module does not tell its ABI, and this devregd speaks %u: load the devreg.ko of "
-                "this release",
+                "the loaded module does not tell its ABI, and this devregd "
+                "speaks %u: load the devreg.ko of this release",
                 DEVREG_ABI);
     if (info.abi != DEVREG_ABI)
         return error_set(error, -EPROTO,
-                "the loaded module speaks ABI %u, this devregd speaks %u: load the devreg.ko of this "
-                "release",
+                "the loaded module speaks ABI %u, this devregd "
+                "speaks %u: load the devreg.ko of this release",
                 info.abi, DEVREG_ABI);
     if (ret_capabilities)
         *ret_capabilities = info.capabilities;
@@ -121,8 +121,8 @@ static int explain_refusal(const struct subject *subject, int code, const char *
                     subject->start, subject->size, owner);
         return error_set(error, code,
                 "kernel lockdown forbids claiming 0x%" PRIx64
-                ": describe the device itself (address, id or platform) and bind it to devreg, or boot "
-                "without lockdown",
+                ": describe the device itself (address, id or platform) "
+                "and bind it to devreg, or boot without lockdown",
                 subject->start);
     case -ERANGE:
         return error_set(error, code, "0x%" PRIx64 " + 0x%" PRIx64 " is beyond what this machine has",
@@ -137,8 +137,7 @@ static int explain_refusal(const struct subject *subject, int code, const char *
     case -ENOSPC:
         return error_set(error, -EBUSY,
                 "0x%" PRIx64 " + 0x%" PRIx64
-                " would be one region too many: the module gives %d to a device, "
-                "and %d in all",
+                " would be one region too many: the module gives %d to a device, and %d in all",
                 subject->start, subject->size, DEVREG_DEVICE_REGIONS_MAX, DEVREG_REGIONS_MAX);
     default:
         return error_set(error, code, "claiming 0x%" PRIx64 " + 0x%" PRIx64 ": %s", subject->start,

@@ -37,9 +37,8 @@ static int check_driver(int directory, const char *name, struct error *error)
     if (r < 0)
         return error_set(error, r, "the driver of %s: %s", name, strerror(-r));
     return error_set(error, -EBUSY,
-            "the kernel driver %s has %s and would lose what it does with it: take it from that driver "
-            "first "
-            "(devregctl bind)",
+            "the kernel driver %s has %s and would lose what it does "
+            "with it: take it from that driver first (devregctl bind)",
             driver, name);
 }
 
@@ -50,10 +49,9 @@ int pci_reset_explain(const char *name, int code, struct error *error)
     case -ENOTTY:
     case -ENOENT:
         return error_set(error, -EOPNOTSUPP,
-                "%s can't be reset: neither it nor its bus has a way that the kernel knows. Memory that is "
-                "retained goes back when it is unbound and bound (devregctl unbind, bind); what sets it "
-                "back "
-                "is to switch it off and on",
+                "%s can't be reset: neither it nor its bus has a way that the kernel knows. "
+                "Memory that is retained goes back when it is unbound and bound (devregctl "
+                "unbind, bind); what sets it back is to switch it off and on",
                 name);
     case -ENODEV:
         return error_set(error, code, "%s went away", name);

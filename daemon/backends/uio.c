@@ -86,9 +86,8 @@ static int find_node(
         r = uio_find_named(UIO_SYSFS_ROOT, description->uio, device->node);
         if (r == -ENODEV)
             return error_set(error, r,
-                    "no UIO device is called %s: load its driver, or bind it to one by hand; a PCI function "
-                    "that is "
-                    "described by its address or id can be bound by devregctl",
+                    "no UIO device is called %s: load its driver, or bind it to one by hand; a PCI "
+                    "function that is described by its address or id can be bound by devregctl",
                     description->uio);
         return r < 0 ? error_set(error, r, "%s: %s", UIO_SYSFS_ROOT, strerror(-r)) : 0;
     }

@@ -199,8 +199,8 @@ static void explain(struct read *read, int code)
         error_set(error, code, "no journal here: audit records went to standard error");
     else if (code == -ENODATA)
         error_set(error, code,
-                "devregd may not read the journal: add its user to the group systemd-journal, or use "
-                "journalctl");
+                "devregd may not read the journal: add its user "
+                "to the group systemd-journal, or use journalctl");
     else
         error_set(error, code, "reading the journal: %s", strerror(-code));
 }

@@ -42,9 +42,8 @@ int binding_check_one_name(const struct daemon *daemon, const struct device *dev
                 driver_binding_find(machine_of(daemon), other->description, &other_place, NULL) == 0 &&
                 bus_place_equal(&other_place, place))
             return error_set(error, -EBUSY,
-                    "another device of the configuration is the same hardware: its users would lose it too, "
-                    "so "
-                    "make one device with the regions of both");
+                    "another device of the configuration is the same hardware: its users "
+                    "would lose it too, so make one device with the regions of both");
     }
     return 0;
 }

@@ -116,9 +116,8 @@ static int check_device(struct daemon *daemon, struct device *device, struct err
         return r;
     if (!device->backend->device_reset)
         return error_set(error, -EOPNOTSUPP,
-                "the backend %s, through which %s is reached, has no reset: bind the device to the driver "
-                "devreg "
-                "(devregctl bind %s), or describe it by its \"address\" or \"id\"",
+                "the backend %s, through which %s is reached, has no reset: bind the device to the "
+                "driver devreg (devregctl bind %s), or describe it by its \"address\" or \"id\"",
                 device->backend->name, device_name(device), device_name(device));
     return check_one_name(daemon, device, error);
 }

@@ -242,9 +242,8 @@ static void describe_failure(struct operation *operation)
                     name);
         else
             error_set(&operation->error, -EUSERS,
-                    "what allowed the access to %s ended in the middle, a reservation or a token: %zu of "
-                    "%zu "
-                    "accesses were completed",
+                    "what allowed the access to %s ended in the middle, a reservation "
+                    "or a token: %zu of %zu accesses were completed",
                     name, operation->done, access->count);
         return;
     case -ETIMEDOUT:

@@ -144,15 +144,15 @@ static int check_wish(const struct tokens *tokens, const struct token_wish *wish
 {
     if (!is_name(wish->name))
         return error_set(error, -EINVAL,
-                "'%.80s' is no name for a token: use 1 to %d letters, digits, '.', '_' and '-', a letter or "
-                "digit first",
+                "'%.80s' is no name for a token: use 1 to %d letters, "
+                "digits, '.', '_' and '-', a letter or digit first",
                 wish->name, PRINCIPAL_SHORT_NAME);
     if (!(wish->scope & PERMISSIONS_ALL) || wish->scope & ~PERMISSIONS_ALL)
         return error_set(error, -EINVAL, "a token without a permission would be of no use: give one");
     if (wish->lifetime_seconds > TOKEN_LIFETIME_SECONDS)
         return error_set(error, -EINVAL,
-                "a token lives for 10 years at most: give fewer seconds, or none for one that never "
-                "expires");
+                "a token lives for 10 years at most: give fewer "
+                "seconds, or none for one that never expires");
     if (is_at(tokens, find_index(tokens, wish->name), wish->name))
         return error_set(error, -EEXIST,
                 "there is a token %s already: revoke it first, or choose another name", wish->name);

@@ -86,9 +86,8 @@ static int parse_address(const char *text, union address *ret_address, struct er
         return 0;
 malformed:
     return error_set(error, -EINVAL,
-            "'%.100s' is no place to listen at: give a path (/run/devregd/devregd.sock) or an address and "
-            "port "
-            "(127.0.0.1:7373, [::1]:7373, https://192.0.2.7:7373)",
+            "'%.100s' is no place to listen at: give a path (/run/devregd/devregd.sock) "
+            "or an address and port (127.0.0.1:7373, [::1]:7373, https://192.0.2.7:7373)",
             text);
 }
 

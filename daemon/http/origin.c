@@ -92,8 +92,8 @@ int origin_refuse_host(const struct gate_text *host, struct error *error)
     struct gate_text name = origin_host(host);
 
     return error_set(error, -EHOSTUNREACH,
-            "'%.*s' is no name of this daemon's: use its address, or add the name to \"hosts\" in its "
-            "configuration",
+            "'%.*s' is no name of this daemon's: use its address, "
+            "or add the name to \"hosts\" in its configuration",
             (int)(name.size < 100 ? name.size : 100), name.value);
 }
 

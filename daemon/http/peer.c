@@ -241,8 +241,8 @@ int peer_identify(const struct peer *peer, struct peers *peers, const struct gat
         principal = peers->anonymous;
     } else if (principal->kind == PRINCIPAL_CERTIFICATE && (uint64_t)time(NULL) >= principal->expires) {
         return error_set(error, -EKEYREJECTED,
-                "the client certificate of '%s' has expired while it was connected: have it renewed, and "
-                "connect again",
+                "the client certificate of '%s' has expired while it "
+                "was connected: have it renewed, and connect again",
                 principal->short_name);
     }
     *ret_principal = principal_ref(principal);
