@@ -85,9 +85,8 @@ void device_stop(struct devreg_device *device)
         device_free_retained(device);
     else
         dev_warn(device->device,
-                "devreg: %llu octets of buffers are kept until it is unbound: it can't be reset, and nobody "
-                "said how "
-                "to stop it\n",
+                "devreg: %llu octets of buffers are kept until it is unbound: "
+                "it can't be reset, and nobody said how to stop it\n",
                 device->retained_size);
 }
 

@@ -34,13 +34,10 @@ static const struct test_case *const tables[] = {abi_cases, argument_cases, text
 // Lines that a healthy kernel does not write.
 static const char TROUBLE[] =
         "WARNING:|BUG:|KASAN|UBSAN|Oops|Call Trace|general protection|DMA-API:|possible "
-        "(circular|recursive)|"
-        "(inconsistent|bad) (lock|unlock)|suspicious RCU|rcu:.*stall|blocked for more than|sleeping "
-        "function|"
-        "scheduling while atomic|refcount_t|list_(add|del) corruption|nonexistent resource|resource sanity "
-        "check|"
-        "x86/PAT:.*(conflict|expected|freeing invalid)|Bad page|unreferenced object|soft lockup|held.*exit|"
-        "cannot create duplicate";
+        "(circular|recursive)|(inconsistent|bad) (lock|unlock)|suspicious RCU|rcu:.*stall|blocked "
+        "for more than|sleeping function|scheduling while atomic|refcount_t|list_(add|del) "
+        "corruption|nonexistent resource|resource sanity check|x86/PAT:.*(conflict|expected|freeing "
+        "invalid)|Bad page|unreferenced object|soft lockup|held.*exit|cannot create duplicate";
 
 // Of a failure that a case asked for: the kernel's own checks of DMA need memory too.
 static const char ALLOWED[] = "DMA-API: cacheline tracking ENOMEM";

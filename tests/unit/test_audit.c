@@ -151,9 +151,7 @@ static void test_all_fields(void **state)
         const char *name, *value;
     } wanted[] = {
             {"MESSAGE", "user:alice (uid=1000 pid=4711) modify r-1 edu:0x4, 2 times at one offset, 32 bits, "
-                        "0x3,0x4 under "
-                        "the mask "
-                        "0xff (was 0x1,0x2) by force: ok: because"},
+                        "0x3,0x4 under the mask 0xff (was 0x1,0x2) by force: ok: because"},
             {"MESSAGE_ID", AUDIT_MESSAGE_ID},
             {"PRIORITY", "5"},
             {"SYSLOG_IDENTIFIER", "devregd"},

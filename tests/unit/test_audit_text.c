@@ -58,10 +58,8 @@ static void test_sentence(void **state)
 
     (void)state;
     expect(audit_text_sentence, &full,
-            "user:alice (uid=1000 pid=4711) modify r-1 edu:0x4, 2 times at one offset, 32 bits, 0x3,0x4 "
-            "under the mask "
-            "0xff "
-            "(was 0x1,0x2) by force: ok: because");
+            "user:alice (uid=1000 pid=4711) modify r-1 edu:0x4, 2 times at one offset, "
+            "32 bits, 0x3,0x4 under the mask 0xff (was 0x1,0x2) by force: ok: because");
     expect(audit_text_sentence, &write, "user:bob write edu:0x10, 32 bits, 0x00000001: refused: no rule");
     expect(audit_text_sentence, &token, "user:root token.create ci: ok");
     expect(audit_text_sentence, &data, "user:bob buffer.write b-1, 4096 octets from 0x10: ok");
@@ -78,11 +76,9 @@ static void test_line(void **state)
 
     (void)state;
     expect(audit_text_line, &full,
-            "principal=user:alice peer=\"uid=1000 pid=4711\" request=12ab-1 action=modify subject=r-1 "
-            "region=edu "
-            "offset=0x4 width=32 count=2 fixed=1 mask=0xff old=0x1,0x2 new=0x3,0x4 forced=1 result=ok "
-            "status=200 "
-            "reason=because");
+            "principal=user:alice peer=\"uid=1000 pid=4711\" request=12ab-1 action=modify "
+            "subject=r-1 region=edu offset=0x4 width=32 count=2 fixed=1 mask=0xff old=0x1,0x2 "
+            "new=0x3,0x4 forced=1 result=ok status=200 reason=because");
     expect(audit_text_line, &hostile,
             "principal=anonymous region=\"a b\\\" result=ok \\\\\" result=refused "
             "reason=\"x\\x0a\\x1b[2J\\xc3\\xa4 result=ok\"");

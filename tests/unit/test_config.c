@@ -103,16 +103,13 @@ static void test_interrupts(void **state)
     const struct interrupt_description *interrupts;
 
     load_well(fixture,
-            "{\"devices\": [{\"name\": \"a\", \"address\": \"00:01.0\", \"interrupts\": ["
-            "  {},"
-            "  {\"name\": \"b\", \"vector\": 5, \"description\": \"d\","
-            "   \"acknowledge\": {\"region\": \"y\", \"read\": \"0x24\"}},"
-            "  {\"acknowledge\": {\"region\": \"x\", \"width\": 16, \"read\": 2, \"write\": 4, \"value\": "
-            "\"0xffff\", \"mask\": 8}}],"
-            " \"regions\": [{\"name\": \"x\", \"bar\": 0}, {\"name\": \"y\", \"bar\": 1}]},"
-            "{\"name\": \"e\", \"model\": \"edu\", \"interrupt_type\": \"intx\", \"interrupts\": ["
-            "  {\"acknowledge\": {\"read\": 8, \"write\": 16, \"width\": 64}}],"
-            " \"regions\": [{\"name\": \"e\"}]}]}");
+            "{\"devices\": [{\"name\": \"a\", \"address\": \"00:01.0\", \"interrupts\": [  {},  {\"name\": "
+            "\"b\", \"vector\": 5, \"description\": \"d\",   \"acknowledge\": {\"region\": \"y\", "
+            "\"read\": \"0x24\"}},  {\"acknowledge\": {\"region\": \"x\", \"width\": 16, \"read\": "
+            "2, \"write\": 4, \"value\": \"0xffff\", \"mask\": 8}}], \"regions\": [{\"name\": \"x\", "
+            "\"bar\": 0}, {\"name\": \"y\", \"bar\": 1}]},{\"name\": \"e\", \"model\": \"edu\", "
+            "\"interrupt_type\": \"intx\", \"interrupts\": [  {\"acknowledge\": {\"read\": 8, \"write\": "
+            "16, \"width\": 64}}], \"regions\": [{\"name\": \"e\"}]}]}");
     assert_int_equal(fixture->config->devices[0].interrupt_type, INTERRUPT_BEST);
     assert_int_equal(fixture->config->devices[0].interrupt_count, 3);
     interrupts = fixture->config->devices[0].interrupts;
@@ -182,15 +179,12 @@ static void test_access(void **state)
     const struct access_rule *rule;
 
     load_well(fixture,
-            "{\"access\": ["
-            " {\"name\": \"lab\", \"deny\": true, \"principals\": [\"*\", \"anonymous\", \"user:a*\", "
-            "\"user:7\","
-            "  \"group:0\", \"group:root\", \"token:ci\", \"certificate:r?\"],"
-            "  \"permissions\": [\"list\", \"admin\"], \"regions\": [\"a\", \"b*\"], \"ranges\": "
-            "[\"0x4-0x7\", \"0x10+0x2\"]},"
-            " {\"principals\": [\"token:x\"], \"permissions\": [\"write\"], \"ranges\": "
-            "[\"0x0+8\"],"
-            "  \"mask\": \"0xffffffffffffffff\", \"values\": [1, \"0x8000000000000000\"]}]}");
+            "{\"access\": [ {\"name\": \"lab\", \"deny\": true, \"principals\": [\"*\", \"anonymous\", "
+            "\"user:a*\", \"user:7\",  \"group:0\", \"group:root\", \"token:ci\", \"certificate:r?\"],  "
+            "\"permissions\": [\"list\", \"admin\"], \"regions\": [\"a\", \"b*\"], \"ranges\": "
+            "[\"0x4-0x7\", \"0x10+0x2\"]}, {\"principals\": [\"token:x\"], \"permissions\": [\"write\"], "
+            "\"ranges\": [\"0x0+8\"],  \"mask\": \"0xffffffffffffffff\", \"values\": [1, "
+            "\"0x8000000000000000\"]}]}");
     assert_int_equal(fixture->config->access.count, 2);
     rule = &fixture->config->access.rules[0];
     assert_string_equal(rule->name, "lab");
@@ -225,34 +219,26 @@ static void test_everything(void **state)
     const struct region_description *region;
 
     load_well(fixture,
-            "{\"listen\": [\"/run/devregd/devregd.sock\", \"127.0.0.1:7373\"],"
-            " \"limits\": {\"connections\": 1, \"json_body_bytes\": \"64k\", \"data_bytes\": \"1M\","
-            "  \"data_total_bytes\": \"0x200000\", \"values\": \"2\", \"queue\": 3, \"device_seconds\": 6, "
-            "\"idle_seconds\": 4, \"connections_per_principal\": 7, \"requests_per_principal\": 8,"
-            "  \"head_bytes\": \"4k\", \"data_principal_bytes\": \"1536k\","
-            "  \"request_seconds\": 5, \"reservations\": 9, \"reservations_per_principal\": 10, \"events\": "
-            "16, \"interrupts_per_second\": 13, \"tokens\": "
-            "11, \"streams\": 12, \"streams_per_principal\": 17, \"buffers\": 18, "
-            "\"buffers_per_principal\": 19,"
-            "  \"buffer_bytes\": \"2M\", \"buffer_bytes_per_principal\": \"4k\"},"
-            "  \"state\": \"/s\","
-            " \"tls\": {\"certificate\": \"/t.crt\", \"key\": \"/t.key\", \"client_ca\": \"/ca.crt\"},"
-            " \"hosts\": [\"rig1\"], \"origins\": [\"https://bench:8080\"],"
-            " \"devices\": ["
-            "  {\"name\": \"edu\", \"description\": \"a \\u00e9\", \"backend\": \"pci\", \"address\": "
-            "\"00:07.0\","
-            "   \"regions\": [{\"name\": \"edu\", \"description\": \"d\", \"bar\": \"5\", \"offset\": "
-            "\"4k\","
-            "    \"size\": 256, \"widths\": [64, 8], \"endianness\": \"big\", \"access\": \"read\","
-            "    \"write_combining\": true, \"slow\": true},"
-            "    {\"name\": \"edu.2\", \"bar\": 1, \"endianness\": \"little\", \"access\": \"read-write\","
-            "     \"write_combining\": false, \"slow\": false}]},"
-            "  {\"name\": \"by-id\", \"id\": \"1234:11e8:1\", \"regions\": [{\"name\": \"r_1\", \"bar\": "
-            "0}]},"
-            "  {\"name\": \"hpet\", \"regions\": [{\"name\": \"hpet\", \"base\": \"0xfed00000\", \"size\": "
-            "\"0x400\"}]},"
-            "  {\"name\": \"9ram\", \"model\": \"ram\", \"path\": \"/m\", \"trace\": \"/t\","
-            "   \"regions\": [{\"name\": \"9ram\", \"size\": \"4096\"}]}]}");
+            "{\"listen\": [\"/run/devregd/devregd.sock\", \"127.0.0.1:7373\"], \"limits\": "
+            "{\"connections\": 1, \"json_body_bytes\": \"64k\", \"data_bytes\": \"1M\",  "
+            "\"data_total_bytes\": \"0x200000\", \"values\": \"2\", \"queue\": 3, \"device_seconds\": 6, "
+            "\"idle_seconds\": 4, \"connections_per_principal\": 7, \"requests_per_principal\": 8,  "
+            "\"head_bytes\": \"4k\", \"data_principal_bytes\": \"1536k\",  \"request_seconds\": 5, "
+            "\"reservations\": 9, \"reservations_per_principal\": 10, \"events\": 16, "
+            "\"interrupts_per_second\": 13, \"tokens\": 11, \"streams\": 12, \"streams_per_principal\": 17, "
+            "\"buffers\": 18, \"buffers_per_principal\": 19,  \"buffer_bytes\": \"2M\", "
+            "\"buffer_bytes_per_principal\": \"4k\"},  \"state\": \"/s\", \"tls\": {\"certificate\": "
+            "\"/t.crt\", \"key\": \"/t.key\", \"client_ca\": \"/ca.crt\"}, \"hosts\": [\"rig1\"], "
+            "\"origins\": [\"https://bench:8080\"], \"devices\": [  {\"name\": \"edu\", \"description\": "
+            "\"a \\u00e9\", \"backend\": \"pci\", \"address\": \"00:07.0\",   \"regions\": [{\"name\": "
+            "\"edu\", \"description\": \"d\", \"bar\": \"5\", \"offset\": \"4k\",    \"size\": 256, "
+            "\"widths\": [64, 8], \"endianness\": \"big\", \"access\": \"read\",    \"write_combining\": "
+            "true, \"slow\": true},    {\"name\": \"edu.2\", \"bar\": 1, \"endianness\": \"little\", "
+            "\"access\": \"read-write\",     \"write_combining\": false, \"slow\": false}]},  {\"name\": "
+            "\"by-id\", \"id\": \"1234:11e8:1\", \"regions\": [{\"name\": \"r_1\", \"bar\": 0}]},  "
+            "{\"name\": \"hpet\", \"regions\": [{\"name\": \"hpet\", \"base\": \"0xfed00000\", \"size\": "
+            "\"0x400\"}]},  {\"name\": \"9ram\", \"model\": \"ram\", \"path\": \"/m\", \"trace\": \"/t\",   "
+            "\"regions\": [{\"name\": \"9ram\", \"size\": \"4096\"}]}]}");
     assert_string_equal(fixture->config->listen[0], "/run/devregd/devregd.sock");
     assert_string_equal(fixture->config->listen[1], "127.0.0.1:7373");
     assert_null(fixture->config->listen[2]);
@@ -392,8 +378,8 @@ static void test_release_after_mistakes(void **state)
     static const char *const texts[] = {
             "{\"listen\": [5, \"/run/x\"]}",
             "{\"listen\": [\"nonsense\", \"/run/x\", 5, \"/run/y\"]}",
-            "{\"devices\": [{\"name\": \"a\", \"model\": \"edu\", \"regions\": [5, {\"name\": \"b\", \"x\": "
-            "1}]}]}",
+            "{\"devices\": [{\"name\": \"a\", \"model\": \"edu\", "
+            "\"regions\": [5, {\"name\": \"b\", \"x\": 1}]}]}",
             "{\"devices\": [5, {\"name\": \"a\", \"path\": \"/x\", \"regions\": []}]}",
     };
     struct fixture *fixture = *state;

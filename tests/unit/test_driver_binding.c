@@ -227,8 +227,8 @@ static void test_override_is_restored(void **state)
     assert_int_equal(try(MACHINE_EDU, "uio_pci_generic"), 0);
     machine_orders.refuses = "devreg";
     check_error(try(MACHINE_EDU, "devreg"), -EBUSY, &error,
-            "that driver did not take it (the kernel's log may say why); taken back: it has "
-            "uio_pci_generic");
+            "that driver did not take it (the kernel's log may "
+            "say why); taken back: it has uio_pci_generic");
     expect_state(MACHINE_EDU, "uio_pci_generic", "uio_pci_generic");
     machine_set_driver("pci", MACHINE_EDU, NULL);
     check_error(try(MACHINE_EDU, "devreg"), -EBUSY, &error, "taken back: it has no driver");
@@ -241,9 +241,8 @@ static void test_another_driver_takes_it(void **state)
     machine_set_driver("pci", MACHINE_DISK, "virtio-pci");
     machine_orders.greedy = "uio_pci_generic";
     check_error(try(MACHINE_DISK, "devreg"), -EBUSY, &error,
-            "binding to devreg failed: the kernel chose uio_pci_generic (the kernel's log may say why); "
-            "taken "
-            "back: it has virtio-pci");
+            "binding to devreg failed: the kernel chose uio_pci_generic (the "
+            "kernel's log may say why); taken back: it has virtio-pci");
     expect_state(MACHINE_DISK, "virtio-pci", "(null)");
 }
 

@@ -49,8 +49,9 @@ static void test_interrupt(void **state)
 
     (void)state;
     expect(&event, ID
-            "event: interrupt\ndata: {\"source\":\"card-3\",\"device\":\"card\",\"vector\":3,\"number\":12,"
-            "\"missed\":2," TIME ",\"monotonic_ns\":\"18446744073709551615\",\"value\":\"0x0000001f\","
+            "event: "
+            "interrupt\ndata: "
+            "{\"source\":\"card-3\",\"device\":\"card\",\"vector\":3,\"number\":12,\"missed\":2," TIME ",\"monotonic_ns\":\"18446744073709551615\",\"value\":\"0x0000001f\","
             "\"masked\":true}\n\n");
     event.has_value = event.masked = false;
     event.missed = UINT64_MAX; /* more than a JSON number holds */
@@ -63,8 +64,9 @@ static void test_interrupt(void **state)
     event.missed = 0;
     event.source = &plain_source;
     expect(&event, ID
-            "event: interrupt\ndata: {\"source\":\"plain\",\"device\":\"card\",\"vector\":0,\"number\":12,"
-            "\"missed\":0," TIME ",\"monotonic_ns\":\"1\",\"value\":\"0x1f\",\"masked\":false}\n\n");
+            "event: "
+            "interrupt\ndata: "
+            "{\"source\":\"plain\",\"device\":\"card\",\"vector\":0,\"number\":12,\"missed\":0," TIME ",\"monotonic_ns\":\"1\",\"value\":\"0x1f\",\"masked\":false}\n\n");
 }
 
 static void test_other_kinds(void **state)

@@ -130,8 +130,8 @@ static void test_values(void **state)
     expect("region=edu&offset=0x20&value=0x0&mask=0x80", 200,
             "{\"permission\":\"write\",\"allowed\":true,\"rule\":\"bits\"");
     expect("region=edu&permission=write", 200,
-            "{\"rule\":\"bits\",\"applies\":true,\"why\":\"allows write of 0x20-0x23, bits 0x80, 2 "
-            "values\"}");
+            "{\"rule\":\"bits\",\"applies\":true,\"why\":\"allows "
+            "write of 0x20-0x23, bits 0x80, 2 values\"}");
 }
 
 static void test_others(void **state)

@@ -254,9 +254,8 @@ static void test_refused(void **state)
                     "scattered, or for more address bits if the device has them; memory is set aside with "
                     "reserve_count and reserve_mib"},
             {&scattered, -ENOMEM,
-                    "no such memory now where 32 address bits reach: ask for less, or for more address bits "
-                    "if "
-                    "the device has them"},
+                    "no such memory now where 32 address bits reach: ask for "
+                    "less, or for more address bits if the device has them"},
             {&pool, -ENOMEM, "no such memory now where 24 address bits reach"},
             {&page, -EPERM, "kernel lockdown forbids edu to master the bus, which DMA needs"},
             {&pool, -EOPNOTSUPP, "edu has no DMA, or not with 24 address bits on this machine"},

@@ -589,9 +589,8 @@ static void test_revoked(void **state)
     sem_post(&fixture.fault.gate);
     wait_for(3);
     check_error(operations[0].result, -EUSERS, &operations[0].error,
-            "what allowed the access to fault ended in the middle, a reservation or a token: 16 of 200 "
-            "accesses "
-            "were completed");
+            "what allowed the access to fault ended in the middle, a reservation "
+            "or a token: 16 of 200 accesses were completed");
     assert_int_equal(operations[0].done, 16);
     for (size_t i = 1; i < 3; i++) {
         check_error(operations[i].result, -EUSERS, &operations[i].error,

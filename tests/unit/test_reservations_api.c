@@ -299,8 +299,7 @@ static void test_permissions(void **state)
     expect(GUEST, "POST", "", "",
             "{\"region\":\"edu\",\"offset\":0,\"length\":128,\"safe_state\":[{\"offset\":4,\"value\":1}]}",
             201,
-            "\"safe_state\":[{\"region\":\"edu\",\"offset\":\"0x4\",\"width\":32,\"value\":\"0x00000001\"}"
-            "]");
+            "\"safe_state\":[{\"region\":\"edu\",\"offset\":\"0x4\",\"width\":32,\"value\":\"0x00000001\"}]");
 }
 
 /* A device that does not make them in time keeps its holder from adding to them. */

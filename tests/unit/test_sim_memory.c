@@ -225,8 +225,8 @@ static void test_refused(void **state)
             {{BUFFER_POOL, 8, (1 << 20) + 1, 64, 8, 0, true, true}, -ENOSPC, "at most 1048576 objects"},
             {{BUFFER_POOL, 8, UINT64_MAX, 64, 8, 0, true, true}, -ENOSPC, "at most 1048576 objects"},
             {{BUFFER_COHERENT, 9 * MIB, 1, 24, PAGE, 0, true, true}, -ENOMEM,
-                    "no 9437184 octets in one piece free now where 24 address bits reach: ask for less, for "
-                    "kind scattered"},
+                    "no 9437184 octets in one piece free now where 24 address "
+                    "bits reach: ask for less, for kind scattered"},
             {{BUFFER_SCATTERED, 9 * MIB, 1, 24, PAGE, 0, true, true}, -ENOMEM,
                     "no 9437184 octets free now where 24 address bits reach: ask for less, or for more"},
             {{BUFFER_POOL, 8, 3 << 10, 24, 4 * MIB, 0, true, true}, -ENOMEM, "24 address bits"},

@@ -42,8 +42,7 @@ static void test_anonymous(void **state)
 {
     (void)state;
     expect("{\"principal\":\"anonymous\",\"kind\":\"anonymous\",\"peer\":null,\"groups\":[],\"expires\":"
-           "null,"
-           "\"permissions\":" EVERYTHING ",\"regions\":[");
+           "null,\"permissions\":" EVERYTHING ",\"regions\":[");
     expect("{\"region\":\"edu\",\"permissions\":" EVERYTHING ",\"restricted\":[]}");
 }
 
