@@ -5,6 +5,7 @@ import collections
 import contextlib
 import fcntl
 import http.client
+import itertools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import time
 import urllib.parse
 
 import certificates
+import stopwatch
 
 START_S = 20
 STOP_S = 20
@@ -264,16 +266,18 @@ class Region:
 def receive_answers(connection, count=None, timeout=ANSWER_S, head_only=False):
     """Answers as they come: `count` of them, or all until the daemon closes. Returns (answers, closed, left over)."""
     answers, data, closed = [], b"", False
-    limit = time.monotonic() + timeout
+    watch = stopwatch.Stopwatch()
     while count is None or len(answers) < count:
         answer, data = take_answer(data, head_only)
         if answer:
             answers.append(answer)
             continue
-        connection.settimeout(max(0.001, limit - time.monotonic()))
+        connection.settimeout(max(0.001, timeout - watch.lived))
         try:
             piece = connection.recv(65536)
         except TimeoutError:
+            if watch.lived < timeout:
+                continue
             break
         except ConnectionError:
             piece = b""
@@ -423,24 +427,53 @@ def exchange(place, octets, timeout=ANSWER_S, half_close=False, count=None):
         return receive_answers(connection, count, timeout)
 
 
+def unread(connection):
+    """How many of the octets that were sent the daemon has not taken yet."""
+    if connection.family == socket.AF_UNIX:
+        return struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+    try:
+        mine, others = (f":{end[1]:04X}" for end in (connection.getsockname(), connection.getpeername()))
+    except OSError:         # the daemon has gone
+        return 0
+    count = 0
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        next(file)
+        for line in file:
+            _, local, remote, _, queues = line.split()[:5]
+            sent, received = queues.split(":")
+            if local.endswith(mine) and remote.endswith(others):
+                count += int(sent, 16)
+            elif local.endswith(others) and remote.endswith(mine):
+                count += int(received, 16)
+    return count
+
+
 def wait_until_read(connection, timeout=5):
-    """Until the daemon has taken what was sent. Only a Unix socket can tell; TCP gets a moment."""
-    if connection.family != socket.AF_UNIX:
-        time.sleep(0.001)
-        return
-    limit = time.monotonic() + timeout
-    while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0\0\0\0"))[0]:
-        assert time.monotonic() < limit, "the daemon does not read"
+    """Until the daemon has taken what was sent: it comes before whatever is done next."""
+    watch = stopwatch.Stopwatch()
+    while unread(connection):
+        assert watch.lived < timeout, "the daemon does not read"
         time.sleep(0)
 
 
+def arrivals(client):
+    """Gives a function that waits until so many requests of others have come to the daemon since."""
+    def requests():
+        return client.get("/v1/status").ok().json["counters"]["requests"]
+    own, before = itertools.count(1), requests()
+
+    def wait(count):
+        wait_for(lambda: requests() - before - next(own) >= count, f"{count} requests come")
+    return wait
+
+
 def wait_for(condition, what, timeout=10):
-    limit = time.monotonic() + timeout
+    watch = stopwatch.Stopwatch()
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < limit, f"{what}: not within {timeout} s"
+        assert watch.lived < timeout, f"{what}: not within {timeout} s"
         time.sleep(0.01)
 
 
@@ -584,14 +617,17 @@ class Daemon:
         return numbers[-1]
 
     def busy_seconds(self, period):
-        """How much of a processor it takes in a while."""
+        """How much of a processor it takes in a while, in which the machine does not stall: a while is longer then."""
         def used():
             with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
                 fields = file.read().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        before = used()
-        time.sleep(period)
-        return used() - before
+
+        def measure():
+            before = used()
+            time.sleep(period)
+            return used() - before
+        return stopwatch.undisturbed(measure)
 
     def resident_bytes(self):
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:

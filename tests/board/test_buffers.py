@@ -8,6 +8,7 @@ import time
 import pytest
 
 import board
+import stopwatch
 
 pytestmark = pytest.mark.sim
 
@@ -99,8 +100,9 @@ def people(start_daemon):
 
 def test_the_life_of_a_buffer(people):
     root = people()()
-    before = time.strftime("%Y-%m-%dT%H:%M")
+    before = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     buffer = root.allocate(size="0x10000", note="ring 0", seconds=600)
+    after = time.strftime("%Y-%m-%dT%H:%M:%S~", time.gmtime())
     assert re.fullmatch("b-[0-9a-f]{16}", buffer["id"])
     address = int(buffer["bus_address"], 16)
     assert re.fullmatch("0x[0-9a-f]{16}", buffer["bus_address"]) and address % 4096 == 0 and address + 65536 <= 1 << 28
@@ -110,7 +112,7 @@ def test_the_life_of_a_buffer(people):
               "reserved": False, "owner": owner, "note": "ring 0", "reservation": None, "state": "live"}
     assert {key: buffer[key] for key in wanted} == wanted
     assert set(buffer) - set(wanted) == {"id", "bus_address", "expires_in", "allocated"}
-    assert 595 <= buffer["expires_in"] <= 600 and buffer["allocated"][:14] == before[:14]
+    assert 595 <= buffer["expires_in"] <= 600 and before <= buffer["allocated"] < after
     assert {**root.get(buffer["id"]).ok().json, "expires_in": 0} == {**buffer, "expires_in": 0}
     assert root.listed() == [buffer["id"]]
     assert root.segments(buffer["id"]).ok().json == {"first": 0, "total": 1, "segments": [
@@ -266,11 +268,16 @@ def test_more_than_the_device_can_have(people):
 def test_time_is_over(people):
     person = people()
     root = person()
-    buffer = root.allocate(seconds=1)["id"]
-    stays, renewed = root.allocate(seconds=None), root.allocate(seconds=1)["id"]
+    stays = root.allocate(seconds=None)
     assert stays["expires_in"] is None
-    assert root.ask("PUT", f"/v1/buffers/{renewed}", {"seconds": 500}).ok().json["expires_in"] in (499, 500)
-    board.wait_for(lambda: root.get(buffer).status == 404, "its time is over")
+
+    def renew(seconds):
+        buffer, renewed = root.allocate(seconds=seconds)["id"], root.allocate(seconds=seconds)["id"]
+        answer = root.ask("PUT", f"/v1/buffers/{renewed}", {"seconds": 500})
+        return (buffer, renewed, answer) if answer.status != 404 else None
+    (buffer, renewed, answer), _ = stopwatch.within(renew, "it is renewed before its time is over")
+    assert answer.ok().json["expires_in"] in (499, 500)
+    board.wait_for(lambda: root.get(buffer).status == 404, "its time is over", 40)
     assert root.listed() == [stays["id"], renewed]
     assert root.ask("PUT", f"/v1/buffers/{renewed}", {"seconds": None}).ok().json["expires_in"] is None
     assert root.ask("PUT", f"/v1/buffers/{renewed}", {}).ok().json["expires_in"] is None
@@ -285,21 +292,28 @@ def test_the_audit_has_how_they_began_and_ended(people):
     board.wait_for(lambda: alice.get(over).status == 404, "its time is over")
     root.ask("DELETE", "/v1/tokens/alice").ok()
     board.wait_for(lambda: root.listed() == [], "they have ended")
-    log = person.daemon.log()
+
+    def records(action, subject):
+        return [line for line in person.daemon.log().splitlines() if action in line and subject in line]
     for action, subject, text in (("buffer.allocate", freed, "64 KiB coherent on edu"), ("buffer.free", freed, "64 KiB coherent on edu"),
                                   ("buffer.end", over, "its time was over"), ("buffer.end", revoked, "token was revoked")):
-        lines = [line for line in log.splitlines() if action in line and subject in line]
+        lines = board.wait_for(lambda: records(action, subject), f"{action} of {subject} is recorded")
         assert len(lines) == 1 and text in lines[0] and "token:alice" in lines[0], (action, lines)
-    assert not [line for line in log.splitlines() if "buffer.end" in line and freed in line]
+    assert not records("buffer.end", freed)
 
 
 def test_an_expired_token_has_no_buffers(people):
     person = people()
     root = person()
-    brief = Person(person.daemon, root.ask("POST", "/v1/tokens", {"name": "brief", "seconds": 2}).json["token"])
-    brief.allocate(seconds=None)
-    brief.client.close()
-    board.wait_for(lambda: root.listed() == [], "its owner's token has expired")
+
+    def allocate(seconds):
+        brief = Person(person.daemon, root.ask("POST", "/v1/tokens", {"name": f"brief-{seconds}", "seconds": seconds}).json["token"])
+        answer = brief.wish(seconds=None)
+        brief.client.close()
+        return answer if answer.status != 401 else None
+    answer, _ = stopwatch.within(allocate, "it is allocated before the token expires")
+    assert answer.status == 201
+    board.wait_for(lambda: root.listed() == [], "its owner's token has expired", 40)
 
 
 def test_ends_with_its_reservation(people):
@@ -331,17 +345,15 @@ def test_what_the_device_may_still_write_to_is_retained(people):
     """Its owner's word frees it at once; otherwise it is kept until the device is through with it."""
     person = people()
     alice, root = person("alice"), person()
-    seen = 0
-    for _ in range(20):     # 0.1 s may be over before anybody has looked
+    for _ in range(20):     # 0.1 s may be over before anybody has looked twice
         held = alice.take()
         alice.start_dma(alice.wish(reservation=held).json)
         alice.ask("DELETE", f"/v1/reservations/{held}").ok()
         board.wait_for(lambda: root.counters()[0] == 0, "it is closed")
-        seen = root.dma()["retained"]
-        if seen:
+        seen = root.dma()["retained"], root.counters()
+        if seen == (4096, (0, 4096)):       # nobody else has it
             break
-    assert seen == 4096
-    assert root.counters() == (0, 4096)     # nobody else has it
+    assert seen == (4096, (0, 4096))
     board.wait_for(lambda: root.dma()["retained"] == 0 and root.dma()["total"] == 0, "the device is through with it")
     assert root.counters() == (0, 0)
     buffer = alice.allocate()

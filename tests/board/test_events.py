@@ -11,6 +11,7 @@ import time
 import pytest
 
 import board
+import stopwatch
 
 pytestmark = pytest.mark.sim
 
@@ -138,13 +139,15 @@ def test_heartbeat(running):
     """They come when nothing else does, and say where to go on."""
     with running.client() as client, board.Subscription(running.place(), heartbeat=1, kind="daemon") as stream:
         start = stream.begin()
-        before = time.monotonic()
+        watch = stopwatch.Stopwatch()
         assert stream.comment() == start
-        assert 0.5 < time.monotonic() - before < 3
+        assert 0.5 < watch.real and watch.lived < 3
         interrupt(client)       # not for it, but it is past it now
         wait = position(client)
         assert wait != start
-        assert stream.comment() == wait
+        while (comment := stream.comment()) == start:       # of before, on a machine that stalls
+            assert watch.lived < 5
+        assert comment == wait
 
 
 def test_idle_streams_cost_nothing(running):
@@ -378,10 +381,10 @@ def test_slow_subscriber_hurts_nobody(start_daemon, kind):
                 break
         assert daemon.resident_bytes() - before < 8 << 20
         assert daemon.busy_seconds(1) < 0.3         # waiting for it costs nothing
-        started = time.monotonic()
+        watch = stopwatch.Stopwatch()
         for _ in range(50):
             client.get("/healthz").ok()
-        assert time.monotonic() - started < 2
+        assert watch.lived < 2
         events = []                                 # when it reads at last, it is told what it has missed
         while not events or events[-1].data.get("value") != "0x00000077":
             events.append(slow.event())
@@ -448,9 +451,9 @@ def test_five_hundred_of_which_half_never_read(start_daemon):
         interrupt(client, 0x78)
         for stream in readers:
             assert values([stream.event("interrupt")]) == [0x78]
-        started = time.monotonic()
+        watch = stopwatch.Stopwatch()
         daemon.stop()
-        assert time.monotonic() - started < 3
+        assert watch.lived < 3
 
 
 def test_killed_in_the_middle(running):
@@ -525,11 +528,16 @@ def test_revoked_token(start_daemon):
 def test_expired_token(start_daemon):
     daemon = start_daemon(configuration())
     with daemon.client() as client:
-        secret = make_token(client, "ci", seconds=2)
-        with board.Subscription(daemon.place("tcp"), headers=bearer(secret), heartbeat=300) as stream:
+        def subscribe(seconds):
+            secret = make_token(client, f"ci-{seconds}", seconds=seconds)
+            stream = board.Subscription(daemon.place("tcp"), headers=bearer(secret), heartbeat=300, timeout=40)
+            if client.get("/v1/whoami", headers=bearer(secret)).status != 200:
+                return stream.close()
             stream.begin()
             interrupt(client)
-            assert stream.event("interrupt")
+            return stream if stream.event("interrupt") else stream.close()
+        stream, _ = stopwatch.within(subscribe, "it comes before the token expires", (2, 10, 30))
+        with stream:
             assert stream.event() is None and stream.over
 
 
@@ -544,9 +552,9 @@ def test_stop(start_daemon, kind):
         slow.begin()
         stream.begin()
         flood(client, 5000)
-        started = time.monotonic()
+        watch = stopwatch.Stopwatch()
         daemon.stop()
-        assert time.monotonic() - started < 3
+        assert watch.lived < 3
         stopping = stream.event("daemon")
         assert stopping.data["daemon"] == "stopping"
         assert stream.event() is None and stream.over
@@ -558,9 +566,9 @@ def test_stop_with_streams_alone_is_fast(start_daemon):
         streams = [stack.enter_context(board.Subscription(daemon.place(kind))) for kind in KINDS * 4]
         for stream in streams:
             stream.begin()
-        started = time.monotonic()
+        watch = stopwatch.Stopwatch()
         daemon.stop()
-        assert time.monotonic() - started < 1.5
+        assert watch.lived < 1.5
         for stream in streams:
             assert stream.event("daemon").data["daemon"] == "stopping"
             assert stream.event() is None and stream.over

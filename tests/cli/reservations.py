@@ -6,6 +6,7 @@ import threading
 import time
 from urllib.parse import parse_qs, urlsplit
 
+import stopwatch
 from fake import answer, problem
 
 ID = "r-00c0ffee"
@@ -45,10 +46,15 @@ class Reservations:
 
     def wait_for(self, method, count=1, seconds=20):
         """Until it was asked so many times."""
-        deadline = time.monotonic() + seconds
+        watch = stopwatch.Stopwatch()
         while self.count(method) < count:
-            assert time.monotonic() < deadline, f"no {count} {method} but {self.times}"
+            assert watch.lived < seconds, f"no {count} {method} but {self.times}"
             time.sleep(0.01)
+
+    def since_first(self, method):
+        """A stopwatch that runs from when it was asked first."""
+        self.wait_for(method)
+        return stopwatch.Stopwatch(self.times[method][0])
 
     # --- What the daemon does ---
 

@@ -4,6 +4,8 @@
 import subprocess
 import time
 
+import stopwatch
+
 
 class Running:
     """devregctl under way."""
@@ -19,18 +21,23 @@ class Running:
 
     def end(self, seconds=20):
         """(exit code, standard output, standard error); a negative code: ended by a signal."""
-        try:
-            out, err = self.process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            out, err = self.process.communicate()
-            raise AssertionError(f"it goes on\nout: {out}\nerr: {err}") from None
+        watch = stopwatch.Stopwatch()
+        while True:
+            try:
+                out, err = self.process.communicate(timeout=max(0.001, seconds - watch.lived))
+                break
+            except subprocess.TimeoutExpired:
+                if watch.lived < seconds:
+                    continue
+                self.process.kill()
+                out, err = self.process.communicate()
+                raise AssertionError(f"it goes on\nout: {out}\nerr: {err}") from None
         assert b"Sanitizer" not in err and b"runtime error" not in err, err.decode()
         return self.process.returncode, (out or b"").decode(), err.decode()
 
 
 def wait_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
+    watch = stopwatch.Stopwatch()
     while not condition():
-        assert time.monotonic() < deadline, "it does not come"
+        assert watch.lived < seconds, "it does not come"
         time.sleep(0.01)

@@ -124,8 +124,8 @@ def test_a_command(run, other):
 
 
 def test_renewing(run):
-    begun = Running(run, "reserve", "edu", "--for", "2s", "--", "sleep", "4")
-    time.sleep(3)
+    begun = Running(run, "reserve", "edu", "--for", "5s", "--", "sleep", "8")
+    time.sleep(6.5)
     assert len(held(run)) == 1
     assert begun.end() == (0, "", "") and held(run) == []
 

@@ -4,11 +4,11 @@
 import json
 import random
 import re
-import time
 
 import pytest
 
 from conftest import Client
+from running import wait_until
 from test_daemon import Daemon
 
 MEBIBYTE = 1 << 20
@@ -113,9 +113,7 @@ def test_it_ends_with_its_reservation(run):
     result = run("reserve", "edu", "--", run.path, "buffer", "alloc", "edu", "4k")
     assert result.code == 0
     identity = result.out.split()[0]
-    deadline = time.monotonic() + 10
-    while run("buffer", "show", identity).code != 4:
-        assert time.monotonic() < deadline
+    wait_until(lambda: run("buffer", "show", identity).code == 4)
 
 
 def test_it_ends_with_the_reservation_of_the_option(run):
@@ -124,9 +122,7 @@ def test_it_ends_with_the_reservation_of_the_option(run):
     shown = json.loads(run("--json", "buffer", "show", identity).out)["buffer"]
     assert (shown["reservation"], shown["expires_in"]) == (reservation, None)
     assert run("release", reservation).code == 0
-    deadline = time.monotonic() + 10
-    while run("buffer", "show", identity).code != 4:
-        assert time.monotonic() < deadline
+    wait_until(lambda: run("buffer", "show", identity).code == 4)
 
 
 def test_reset(run):

@@ -11,6 +11,7 @@ import pytest
 
 from events import HEAD, IDENTITY, TIME, Events, Raw, frame, interrupt
 from fake import Hangup, Silence, answer, problem
+import stopwatch
 from running import Running, wait_until
 
 LINE = "2026-12-01 09:30:00.123456 "
@@ -216,17 +217,19 @@ def test_count(rig):
 
 def test_patience_of_watch(rig):
     one = rig()
-    before = time.monotonic()
+    watch = stopwatch.Stopwatch()
     result = one.run("watch", "--timeout", "0.4")
     assert (result.code, result.out, result.err) == (7, "", "devregctl: no event came for 0.4 seconds\n")
-    assert 0.4 <= time.monotonic() - before < 3
-    running = one.begin("watch", "--timeout", "1s")
-    before = time.monotonic()
-    for _ in range(4):
-        time.sleep(0.5)
-        one.events.interrupt()
-    code, out, _ = running.end()
-    assert code == 7 and out.count("\n") == 4 and 2.9 < time.monotonic() - before < 6
+    assert 0.4 <= watch.real and watch.lived < 3
+
+    def now_and_then():
+        running, watch = one.begin("watch", "--timeout", "1s"), stopwatch.Stopwatch()
+        for _ in range(4):
+            time.sleep(0.5)
+            one.events.interrupt()
+        return running.end(), watch.real, watch.lived
+    (code, out, _), real, lived = stopwatch.undisturbed(now_and_then, most=0.3)
+    assert code == 7 and out.count("\n") == 4 and 2.9 < real and lived < 6
     assert one.client("-H", one.daemon.host, "--timeout", "0.2", "interrupts", "watch").code == 7, "before the verb, too"
     problem = json.loads(one.run("watch", "--timeout", "0.2", "--json").err)
     assert problem["type"] == "urn:devreg:client:timeout"
@@ -384,13 +387,15 @@ def test_a_loss_that_is_told_on_a_connection_that_breaks(rig):
 
 
 def test_it_does_not_pester(rig):
-    one = rig([Raw(GREETING)])
-    running = one.begin("watch")
-    time.sleep(4)
-    running.signal(signal.SIGTERM)
-    assert running.end()[0] == -signal.SIGTERM
+    def connections():
+        one = rig([Raw(GREETING)])
+        running = one.begin("watch")
+        time.sleep(4)
+        running.signal(signal.SIGTERM)
+        assert running.end()[0] == -signal.SIGTERM
+        return one.daemon.connections
     # After 0.2, 0.6, 1.4 and 3 seconds.
-    assert 3 <= one.daemon.connections <= 5
+    assert 3 <= stopwatch.undisturbed(connections, most=0.5) <= 5
 
 
 @pytest.mark.parametrize("status,code", [(401, 3), (403, 3), (404, 4), (400, 2)])
@@ -409,7 +414,7 @@ def test_what_passes_is_no_refusal(rig, status):
     running = one.begin("watch", "--count", 1)
     one.events.refusal = status
     one.events.break_off()
-    wait_until(lambda: len(one.events.requests) == 3)
+    wait_until(lambda: len(one.events.requests) >= 3)
     one.events.refusal = None
     one.events.interrupt()
     code, out, err = running.end()
@@ -439,10 +444,10 @@ def test_patience_also_without_a_connection(rig):
 def test_silence_is_a_dead_connection(rig):
     one = rig()
     one.events.silent = True
-    before = time.monotonic()
+    watch = stopwatch.Stopwatch()
     running = one.begin("watch", "--heartbeat", 1, "--count", 1)
-    wait_until(lambda: one.events.subscribers == 2)
-    assert 2.9 < time.monotonic() - before < 6
+    wait_until(lambda: one.events.subscribers >= 2)
+    assert 2.9 < watch.real and watch.lived < 6
     one.events.interrupt()
     code, out, err = running.end()
     assert code == 0 and "#1" in out and "said nothing for 3 seconds" in err and err.count("\n") == 2
@@ -453,25 +458,29 @@ def test_silence_is_a_dead_connection(rig):
 
 
 def test_heartbeats_keep_it_alive(rig):
-    one = rig()
-    running = one.begin("watch", "--heartbeat", 1, "--count", 1)
-    time.sleep(4.5)
-    one.events.interrupt()
-    assert running.end()[::2] == (0, "") and len(one.events.requests) == 1
+    def watch():
+        one = rig()
+        running = one.begin("watch", "--heartbeat", 1, "--count", 1)
+        time.sleep(4.5)
+        one.events.interrupt()
+        return running.end()[::2], len(one.events.requests)
+    assert stopwatch.undisturbed(watch, most=1) == ((0, ""), 1)
 
 
 def test_a_client_that_was_stopped_is_not_cut_off(rig):
     """What came meanwhile is taken before the silence is judged."""
-    one = rig()
-    running = one.begin("watch", "--heartbeat", 1, "--count", 2)
-    one.events.interrupt()
-    lines_of(running, 1)
-    running.signal(signal.SIGSTOP)
-    time.sleep(4.5)
-    running.signal(signal.SIGCONT)
-    time.sleep(0.5)
-    one.events.interrupt()
-    assert running.end()[::2] == (0, "") and len(one.events.requests) == 1
+    def watch():
+        one = rig()
+        running = one.begin("watch", "--heartbeat", 1, "--count", 2)
+        one.events.interrupt()
+        lines_of(running, 1)
+        running.signal(signal.SIGSTOP)
+        time.sleep(4.5)
+        running.signal(signal.SIGCONT)
+        time.sleep(0.5)
+        one.events.interrupt()
+        return running.end()[::2], len(one.events.requests)
+    assert stopwatch.undisturbed(watch, most=1) == ((0, ""), 1)
 
 
 # --- The end ---
@@ -529,18 +538,20 @@ def test_wait(rig):
 
 def test_wait_in_vain(rig):
     one = rig()
-    before = time.monotonic()
+    watch = stopwatch.Stopwatch()
     result = one.run("wait", "edu", "--timeout", "0.5s")
     assert (result.code, result.out, result.err) == (7, "", "devregctl: no interrupt came within 0.5 seconds\n")
-    assert 0.5 <= time.monotonic() - before < 3
-    running = one.begin("wait", "edu", "--timeout", "1", "--count", "3")
-    before = time.monotonic()
-    for _ in range(2):
-        time.sleep(0.4)
-        one.events.interrupt()
-    code, out, err = running.end()
+    assert 0.5 <= watch.real and watch.lived < 3
+
+    def too_few():
+        running, watch = one.begin("wait", "edu", "--timeout", "1", "--count", "3"), stopwatch.Stopwatch()
+        for _ in range(2):
+            time.sleep(0.4)
+            one.events.interrupt()
+        return running.end(), watch.lived
+    (code, out, err), lived = stopwatch.undisturbed(too_few)
     assert (code, err) == (7, "devregctl: only 2 of 3 interrupts came within 1 seconds\n") and out.count("\n") == 2
-    assert time.monotonic() - before < 1.8, "the time is for all of them"
+    assert lived < 1.8, "the time is for all of them"
 
 
 def test_wait_over_a_broken_connection(rig):
@@ -562,7 +573,7 @@ def test_the_command_runs_when_nothing_can_be_missed(rig, tmp_path):
     one = rig()
     one.events.held = True
     ran = tmp_path / "ran"
-    running = one.begin("wait", "edu", *shell(f"touch {ran}; echo $DEVREG_HOST; sleep 0.5; echo done"))
+    running = one.begin("wait", "edu", *shell(f"echo $DEVREG_HOST; touch {ran}; sleep 0.5; echo done"))
     wait_until(lambda: one.events.requests)
     time.sleep(0.5)
     assert not ran.exists()
@@ -575,10 +586,10 @@ def test_the_command_runs_when_nothing_can_be_missed(rig, tmp_path):
 
 def test_the_time_counts_from_the_end_of_the_command(rig):
     one = rig()
-    before = time.monotonic()
+    watch = stopwatch.Stopwatch()
     result = one.run("wait", "edu", "--timeout", "0.5", *shell("sleep 1"))
     assert (result.code, result.err) == (7, "devregctl: no interrupt came within 0.5 seconds\n")
-    assert 1.5 <= time.monotonic() - before < 4
+    assert 1.5 <= watch.real and watch.lived < 4
     running = one.begin("wait", "edu", "--timeout", "20", *shell("exit 0"))
     time.sleep(0.5)
     one.events.interrupt()
@@ -624,14 +635,13 @@ def test_signals_and_commands(rig):
     running.signal(signal.SIGTERM)
     assert running.end()[:2] == (5, "got\n")
     # After the command, and before it, they are for devregctl.
-    running = one.begin("wait", "edu", *shell("echo ready"))
-    assert lines_of(running, 1) == ["ready\n"]
-    time.sleep(0.5)
+    running = one.begin("wait", "edu", *shell("echo $$"))
+    wait_until(lambda command=lines_of(running, 1)[0].strip(): not os.path.exists(f"/proc/{command}"))
     running.signal(signal.SIGTERM)
     assert running.end()[0] == -signal.SIGTERM
     one.events.held = True
     running = one.begin("wait", "edu", *shell("echo ready"))
-    wait_until(lambda: len(one.events.requests) == 3)
+    wait_until(lambda: len(one.events.requests) >= 3)
     running.signal(signal.SIGINT)
     assert running.end()[:2] == (-signal.SIGINT, "")
     one.events.let_go()
