@@ -617,13 +617,17 @@ def test_no_command_without_a_subscription(rig, tmp_path):
     assert result.code == 3 and not (tmp_path / "ran").exists()
 
 
-def test_a_refusal_while_the_command_runs(rig):
+def test_a_refusal_while_the_command_runs(rig, tmp_path):
     for end, code in (("exit 0", 3), ("exit 9", 9)):
         one = rig()
-        running = one.begin("wait", "edu", *shell(f"echo on; sleep 2; echo off; {end}"))
+        refused = tmp_path / f"refused{code}"
+        running = one.begin("wait", "edu", *shell(f"echo on; while ! [ -e {refused} ]; do sleep 0.1; done; echo off; {end}"))
         assert lines_of(running, 1) == ["on\n"]
         one.events.refusal = 403
         one.events.break_off()
+        wait_until(lambda: len(one.events.requests) >= 2)
+        stopwatch.sleep(0.5)
+        refused.touch()
         result = running.end()
         assert result[0] == code and result[1] == "off\n" and result[2].count("it is like that") == 1
 

@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -208,13 +209,17 @@ def test_a_signal_while_waiting(rig, number):
 
 
 def test_a_signal_before_the_first_answer(rig):
+    signalled = threading.Event()
+
     def slowly(_):
-        time.sleep(1)
+        signalled.wait(20)
+        stopwatch.sleep(0.5)
 
     one = rig(Reservations(POST=slowly))
     run = one.begin("reserve", "edu", "--", "touch", "ran")
     one.reservations.wait_for("POST")
     run.signal(signal.SIGINT)
+    signalled.set()
     assert run.end(5) == (-signal.SIGINT, "", "") and one.reservations.ended == "released", "the answer is waited for"
     one = rig(Reservations(POST=lambda _: Silence()))
     run = one.begin("reserve", "edu")
