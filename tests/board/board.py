@@ -617,7 +617,7 @@ class Daemon:
         return numbers[-1]
 
     def busy_seconds(self, period):
-        """How much of a processor it takes in a while, in which the machine does not stall: a while is longer then."""
+        """How much of a processor it takes in a while; once more, when the machine stalled in it."""
         def used():
             with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
                 fields = file.read().rpartition(")")[2].split()

@@ -38,7 +38,7 @@ def test_what_is_lost_of_ten_seconds(gaps, first, second, lost):
 def test_a_stall_is_not_lived():
     """Of a process that is stopped for a second."""
     script = "import stopwatch; watch = stopwatch.Stopwatch(); print(flush=True); input(); print(watch.real, watch.lived, watch.lost)"
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    with subprocess.Popen([sys.executable, "-B", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           cwd=os.path.dirname(stopwatch.__file__)) as process:
         process.stdout.readline()
         time.sleep(0.5)
