@@ -547,13 +547,13 @@ def test_sigtstp_and_sigcont_by_kill(rig):
 # --- The hold ---
 
 def test_it_is_renewed_at_a_third_of_its_time(rig):
-    def hold():
-        one = rig(Reservations(seconds=3))
-        return one, one.run("reserve", "edu", "--for", "3s", "--", "sleep", "3.6").code
-    one, code = stopwatch.undisturbed(hold)
-    assert code == 0
-    times = [one.reservations.times["POST"][0], *one.reservations.times["PUT"]]
-    assert len(times) in (4, 5) and all(0.9 < after - before < 1.4 for before, after in zip(times, times[1:])), times
+    one = rig(Reservations(seconds=3))
+    assert one.run("reserve", "edu", "--for", "3s", "--", "sleep", "3.6").code == 0
+    asked, lost = [one.reservations.times["POST"][0], *one.reservations.times["PUT"]], stopwatch.lost_between
+    # On a machine that stalls the server sees late what was asked in time, so that the next one comes sooner after it.
+    assert all(after - before > 0.9 - lost(before - 1, before) for before, after in zip(asked, asked[1:])), asked
+    asked.append(time.monotonic())
+    assert all(after - before - lost(before, after) < 1.4 for before, after in zip(asked, asked[1:])), asked
     assert all(request.json() == {"seconds": 3} for request in one.daemon.requests if request.method == "PUT")
 
 
@@ -617,7 +617,10 @@ def test_a_stopped_command_ends_as_well(rig):
 def test_failures_that_pass(rig, what):
     answers = [what, what]
     one = rig(Reservations(seconds=6, PUT=lambda _: answers.pop() if answers else None))
-    run = one.begin("reserve", "edu", "--", "sleep", "4")
+    renewed = one.client.home / "renewed"
+    run = one.begin("reserve", "edu", *shell(f"while ! [ -e {renewed} ]; do sleep 0.1; done"))
+    one.reservations.wait_for("PUT", 3)
+    renewed.touch()
     code, _, err = run.end()
     assert code == 0 and err.startswith("devregctl: note: the hold on edu is not renewed yet: ") and err.count("\n") == 1
     assert one.reservations.count("PUT") >= 3 and one.reservations.ended == "released"
