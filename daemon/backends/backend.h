@@ -224,7 +224,8 @@ struct backend {
             struct backend_buffer **ret_buffer, struct error *error);
 
     /* let_go: somebody says that the device does not use it any more, so it is freed at once. Otherwise it
-     * is retained until the backend is sure of that, or the device is closed: dma_describe() says. */
+     * is retained until the backend is sure of that, which closing the device may not suffice for:
+     * dma_describe() says how much is. */
     void (*buffer_close)(struct backend_buffer *buffer, bool let_go);
 
     /* Up to `count` segments from the one of index `first` on. Returns 0 or -ENODEV. */
