@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* See device.h. Nothing here blocks for long or depends on clients; dispatch.c decides when it may run. */
+/* See device.h. Nothing here depends on clients, and only closing a device may take long; dispatch.c decides
+ * when it may run. */
 #include "core/device.h"
 
 #include <errno.h>
@@ -263,20 +264,29 @@ void device_close_regions(struct device *device)
     }
 }
 
-void device_detach(struct device *device, const char *reason)
+struct backend_device *device_release(struct device *device, const char *reason)
 {
+    struct backend_device *handle;
+
     device_close_interrupts(device);
     if (device->buffers)
         device->buffers->closing(device->buffers, device, reason);
     device_close_regions(device);
-    if (device->handle)
-        device->backend->device_close(device->handle);
-    device->handle = NULL;
+    handle = take_ptr(device->handle);
     drop_better(device);
     device->has_dma = false;
     device->cost_ns = 0; /* it may be reached through another backend next */
     error_set(&device->absent, -ENODEV, "%s", reason);
     tell_watch(device);
+    return handle;
+}
+
+void device_detach(struct device *device, const char *reason)
+{
+    struct backend_device *handle = device_release(device, reason);
+
+    if (handle)
+        handle->backend->device_close(handle);
 }
 
 void device_done(struct device *device)

@@ -10,6 +10,7 @@
 
 #include "backends/backend.h"
 #include "core/region.h"
+#include "core/worker.h"
 
 struct device_buffers;
 struct device_watch;
@@ -53,6 +54,8 @@ struct device {
     struct work *closed_for;  /* work that needs it closed: waits, or is done; NULL: none */
     const char *closed_why;   /* "is being bound to a driver" */
     bool closed;              /* it is closed, and closed_for is with the worker */
+    struct work close;        /* before it, also with the worker: closes what was released */
+    struct backend_device *released;
     struct dispatch_wait *waiting_for_open;
 };
 
@@ -113,6 +116,10 @@ bool device_leave(struct device *device, const char *reason);
  * Returns whether it did; if not, all is as it was, but where device->better is set: then it has begun to
  * leave, and this is to be called again when it is idle. Only while it is. */
 bool device_improve(struct device *device);
+
+/* Closes everything but its handle, for this reason; the caller closes that, on any thread. NULL: it was not
+ * open. Only while the device is idle. */
+struct backend_device *device_release(struct device *device, const char *reason);
 
 /* Closes everything, for this reason. Only while the device is idle. */
 void device_detach(struct device *device, const char *reason);

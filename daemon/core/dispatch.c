@@ -75,6 +75,31 @@ static void give_to_worker(struct dispatch *dispatch, struct device *device, str
     worker_submit(device->worker, work);
 }
 
+static void run_close(struct work *work)
+{
+    struct backend_device *handle = take_ptr(work->device->released);
+
+    handle->backend->device_close(handle);
+}
+
+static void close_done(struct work *work)
+{
+    if (work->end != WORK_RAN)
+        run_close(work);
+}
+
+/* The last descriptor of a device that retains memory resets it, which may take seconds. */
+static void close_apart(struct dispatch *dispatch, struct device *device)
+{
+    device->close = (struct work){.run = run_close,
+            .done = close_done,
+            .device = device,
+            .deadline_us = UINT64_MAX,
+            .own = true,
+            .apart = true};
+    give_to_worker(dispatch, device, &device->close);
+}
+
 /* The device is idle: it can be closed, and its worker takes over. Or it is not, and this is called again
  * when it is. */
 static void begin_closed(struct dispatch *dispatch, struct device *device)
@@ -86,10 +111,12 @@ static void begin_closed(struct dispatch *dispatch, struct device *device)
     device->closed_for->deadline_us = UINT64_MAX; /* what has begun is not given up */
     if (device_leave(device, reason))
         return;
-    device_detach(device, reason);
+    device->released = device_release(device, reason);
     if (was_open)
         dispatch->presence_changed(device, dispatch->context);
     device->closed = true;
+    if (device->released)
+        close_apart(dispatch, device);
     give_to_worker(dispatch, device, device->closed_for);
 }
 

@@ -61,11 +61,21 @@ static int device_open(const struct device_description *description, struct back
     return 0;
 }
 
+static void block(struct fault *fault, const atomic_bool *blocking)
+{
+    if (!atomic_load(blocking))
+        return;
+    sem_post(&fault->entered);
+    while (sem_wait(&fault->gate) < 0 && errno == EINTR)
+        continue;
+}
+
 static void device_close(struct backend_device *device)
 {
     struct fault_handle *handle = container_of(device, struct fault_handle, base);
 
     enter(handle->fault);
+    block(handle->fault, &handle->fault->ending_blocks);
     if (!atomic_load(&handle->fault->unstopped))
         atomic_store(&handle->fault->retained, 0);
     atomic_fetch_add(&handle->fault->closed, 1);
@@ -111,15 +121,6 @@ static void region_close(struct backend_region *base)
     atomic_fetch_add(&region->fault->regions_closed, 1);
     leave(region->fault);
     free(region);
-}
-
-static void block(struct fault *fault, const atomic_bool *blocking)
-{
-    if (!atomic_load(blocking))
-        return;
-    sem_post(&fault->entered);
-    while (sem_wait(&fault->gate) < 0 && errno == EINTR)
-        continue;
 }
 
 static int access_memory(struct fault *fault, const struct access *access, uint8_t *values,

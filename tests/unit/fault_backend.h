@@ -39,6 +39,7 @@ struct fault {
     atomic_bool present;
     atomic_bool blocking;       /* each vector, and opening of a buffer, waits for a post of `gate` */
     atomic_bool closing_blocks; /* so does closing of one */
+    atomic_bool ending_blocks;  /* and closing of the device */
     atomic_bool reset_blocks;   /* and a reset */
     sem_t entered, gate;
 

@@ -206,9 +206,8 @@ static void test_bind(void **state)
             "{\"name\":\"edu\",\"driver_before\":null,\"driver\":\"devreg\",\"changed\":true,"
             "\"device\":{\"name\":\"edu\"");
     assert_string_equal(machine_driver("pci", MACHINE_EDU), "devreg");
-    expect_record(
-            "DEVREG_ACTION|device.bind|DEVREG_SUBJECT|edu|DEVREG_NEW|devreg|user:root "
-            "device.bind edu, devreg: ok");
+    expect_record("DEVREG_ACTION|device.bind|DEVREG_SUBJECT|edu|DEVREG_NEW|devreg|user:root "
+                  "device.bind edu, devreg: ok");
     api_expect(&fixture.api, "GET", API_REGISTER, "edu 0x0", "", NULL, 200, "0x010000ed");
     expect(BIND, "edu", "{\"driver\": \"devreg\", \"force\": false}", 200, "\"changed\":false");
     expect_record("devreg (was devreg): ok");

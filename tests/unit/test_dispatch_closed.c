@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+enum { STOP_MS = 60000 };
+
 static int submit_closed(size_t task, struct error *error)
 {
     return dispatch_submit_closed(
@@ -58,6 +60,46 @@ static void test_closed_when_idle(void **state)
     prove_prompt();
     assert_int_equal(submit(3, 1), 0);
     assert_true(ran_inline(3));
+}
+
+/* Closing it may reset it, which takes long: the loop goes on, and what needs it closed waits. */
+static void test_closing_takes_long(void **state)
+{
+    struct error error = {0};
+
+    (void)state;
+    dispatch_settle(fixture.dispatch, &fixture.device);
+    atomic_store(&fixture.fault.ending_blocks, true);
+    fixture.tasks[0].work = (struct work){.run = run_closed, .done = done_open};
+    assert_int_equal(submit_closed(0, &error), 0);
+    sem_wait(&fixture.fault.entered);
+    assert_int_equal(atomic_load(&fixture.fault.closed), 0);
+    assert_int_equal(atomic_load(&fixture.run_count), 0);
+    check_error(submit(1, 1) < 0 ? dispatch_check_closed(&fixture.device, &error) : 0, -EAGAIN, &error,
+            "fault is being changed: try again soon");
+    atomic_store(&fixture.fault.ending_blocks, false);
+    sem_post(&fixture.fault.gate);
+    wait_for(1);
+    assert_int_equal(atomic_load(&fixture.fault.closed), 1);
+    assert_int_equal(fixture.device.pending, 0);
+    assert_non_null(fixture.device.handle);
+}
+
+/* The daemon stops meanwhile: what has begun ends. */
+static void test_stopped_while_closing(void **state)
+{
+    (void)state;
+    dispatch_settle(fixture.dispatch, &fixture.device);
+    atomic_store(&fixture.fault.ending_blocks, true);
+    assert_int_equal(submit_closed(0, NULL), 0);
+    sem_wait(&fixture.fault.entered);
+    dispatch_cancel(&fixture.device);
+    atomic_store(&fixture.fault.ending_blocks, false);
+    sem_post(&fixture.fault.gate);
+    wait_for(1);
+    assert_true(fixture.tasks[0].work.end == WORK_STOPPED);
+    assert_true(dispatch_stop(&fixture.device, STOP_MS));
+    assert_int_equal(atomic_load(&fixture.fault.closed), 1);
 }
 
 static void test_closed_after_what_is_under_way(void **state)
@@ -158,6 +200,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_closed_when_idle, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_closing_takes_long, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_stopped_while_closing, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_closed_after_what_is_under_way, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_closed_and_gone, set_up, tear_down),
             cmocka_unit_test_setup_teardown(

@@ -48,11 +48,12 @@ static void test_interrupt(void **state)
             .masked = true};
 
     (void)state;
-    expect(&event, ID
-            "event: "
-            "interrupt\ndata: "
-            "{\"source\":\"card-3\",\"device\":\"card\",\"vector\":3,\"number\":12,\"missed\":2," TIME ",\"monotonic_ns\":\"18446744073709551615\",\"value\":\"0x0000001f\","
-            "\"masked\":true}\n\n");
+    expect(&event,
+            ID "event: "
+               "interrupt\ndata: "
+               "{\"source\":\"card-3\",\"device\":\"card\",\"vector\":3,\"number\":12,\"missed\":2," TIME
+               ",\"monotonic_ns\":\"18446744073709551615\",\"value\":\"0x0000001f\","
+               "\"masked\":true}\n\n");
     event.has_value = event.masked = false;
     event.missed = UINT64_MAX; /* more than a JSON number holds */
     event.monotonic_ns = 1;
@@ -63,10 +64,11 @@ static void test_interrupt(void **state)
     event.has_value = true;
     event.missed = 0;
     event.source = &plain_source;
-    expect(&event, ID
-            "event: "
-            "interrupt\ndata: "
-            "{\"source\":\"plain\",\"device\":\"card\",\"vector\":0,\"number\":12,\"missed\":0," TIME ",\"monotonic_ns\":\"1\",\"value\":\"0x1f\",\"masked\":false}\n\n");
+    expect(&event,
+            ID "event: "
+               "interrupt\ndata: "
+               "{\"source\":\"plain\",\"device\":\"card\",\"vector\":0,\"number\":12,\"missed\":0," TIME
+               ",\"monotonic_ns\":\"1\",\"value\":\"0x1f\",\"masked\":false}\n\n");
 }
 
 static void test_other_kinds(void **state)
