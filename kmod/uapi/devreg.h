@@ -226,9 +226,9 @@ struct devreg_region_info {
  * inside the region; EACCES written to, but claimed as read-only; EINTR a signal that ends the process came;
  * EFAULT `data` can't be read or written to.
  * On failure `done` says how many accesses were made whose values came from `data`, or are there: all before
- * that one. Where `data` can't be written to, up to 256 octets more have been read from the device. The kernel
- * copies in steps, of up to 64 octets but on x86-64: what is in the same step as the place where `data` ends
- * may be missing too. */
+ * that one. Where `data` can't be written to, up to 256 octets more have been read from the device. The
+ * kernel copies in steps, of up to 64 octets but on x86-64: what is in the same step as the place where
+ * `data` ends may be missing too. */
 struct devreg_access {
     __u32 argsz;
     __u32 flags;          /* DEVREG_ACCESS_* */
