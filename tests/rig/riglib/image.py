@@ -13,8 +13,8 @@ import shutil
 import struct
 import subprocess
 
-from . import cpio, kernels
-from .building import Cache, contained, logged, output
+from . import cpio, debian, kernels
+from .building import Cache, contained, logged
 from .common import RIG, RigError, lines_of
 
 SUITE = "bookworm"
@@ -48,7 +48,7 @@ def image_key():
     """A hash of what the image is made from: the files of image/, the code that makes it, the kernels' versions."""
     library = pathlib.Path(__file__).parent
     inputs = sorted(path for path in (RIG / "image").rglob("*") if path.is_file())
-    inputs += [library / name for name in ("image.py", "building.py", "cpio.py")]
+    inputs += [library / name for name in ("image.py", "building.py", "cpio.py", "debian.py")]
     digest = hashlib.sha256()
     for path in inputs:
         content = path.read_bytes()
@@ -100,9 +100,8 @@ def _make_root(work, root, disk):
 
 
 def _mmdebstrap(work, archive):
-    # apt-config prints what apt reads, so the guest is fetched as the host fetches: proxies, limits, timeouts.
     configuration = work / "apt.conf"
-    configuration.write_text(output(["apt-config", "dump", "Acquire"]))
+    configuration.write_text(debian.how_to_fetch())
     arguments = ["mmdebstrap", "--variant=apt", "--format=tar", f"--aptopt={configuration}",
                  "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io",
                  f"--hook-directory={MERGED_USR_HOOK}",
@@ -123,16 +122,9 @@ def _mmdebstrap_environment(work):
 
 
 def _apt_sources(work):
-    """The host's own Debian mirrors for SUITE as a sources.list, from apt itself, in a file."""
-    form = "$(ORIGIN) $(CODENAME) deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
-    rows = output(["apt-get", "indextargets", "--format", form, "Created-By: Packages"]).splitlines()
-    sources = sorted({source for origin, codename, source in (row.split(" ", 2) for row in rows)
-                      if origin == "Debian" and codename.split("-")[0] == SUITE
-                      and codename in (SUITE, f"{SUITE}-updates", f"{SUITE}-security")})
-    if not sources:
-        raise RigError(f"apt knows no Debian {SUITE} mirror: run apt-get update, or add {SUITE} to its sources")
+    """The host's own Debian mirrors for SUITE as a sources.list, in a file."""
     path = work / "sources.list"
-    path.write_text("\n".join(sources) + "\n")
+    path.write_text("\n".join(debian.sources(SUITE, f"{SUITE}-updates", f"{SUITE}-security")) + "\n")
     return path
 
 
@@ -142,10 +134,7 @@ def _collect_kernel(root, pin, folder):
     compressed = root / "boot" / f"vmlinuz-{pin.release}"
     (folder / "kernel").write_bytes(_unpacked_kernel(compressed.read_bytes()))
     archive = cpio.Archive()
-    modules = _module_files(root / "lib/modules" / pin.release, lines_of(RIG / "image" / "modules"))
-    for module in modules:
-        archive.copy(f"modules/{module.name}", module)
-    archive.file("modules/order", "".join(f"{module.name}\n" for module in modules).encode())
+    debian.add_modules(archive, root / "lib/modules" / pin.release, lines_of(RIG / "image" / "modules"))
     (folder / "initramfs").write_bytes(archive.to_bytes())
 
 
@@ -177,22 +166,3 @@ def _initramfs(root):
     archive.copy("init", RIG / "image" / "init")
     archive.copy("bin/busybox", root / "bin/busybox")
     return archive.to_bytes()
-
-
-def _module_files(folder, names):
-    """The modules of these names and those they depend on, in the order in which they can be loaded."""
-    depends = {}
-    for line in (folder / "modules.dep").read_text().splitlines():
-        module, _, needed = line.partition(":")
-        depends[module] = needed.split()
-    by_name = {pathlib.Path(module).name.split(".")[0].replace("-", "_"): module for module in depends}
-    builtin = (folder / "modules.builtin").read_text()
-    order = []
-    for name in names:
-        if f"/{name}.ko" in builtin:
-            continue
-        if name not in by_name:
-            raise RigError(f"the kernel in {folder} has no module {name}")
-        # modules.dep lists what is needed last first.
-        order += [module for module in reversed([by_name[name], *depends[by_name[name]]]) if module not in order]
-    return [folder / module for module in order]

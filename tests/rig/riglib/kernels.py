@@ -10,7 +10,7 @@ import pathlib
 import re
 import subprocess
 
-from .building import output
+from . import debian
 from .common import RIG, RigError
 
 # The name for --kernel, and the package that installs the headers of Debian's latest such kernel.
@@ -80,7 +80,6 @@ def _pin(name, package):
 def check_pins():
     """Refuses versions that apt cannot install, before anything is built."""
     for pin in pins():
-        rows = output(["apt-cache", "madison", pin.package]).splitlines()
-        if not any(row.split("|")[1].strip() == pin.version and row.rstrip().endswith("Packages") for row in rows):
+        if pin.version not in (version for version, _ in debian.versions(pin.package)):
             raise RigError(f"apt has no {pin.package} in version {pin.version}, whose headers are installed here. "
                            f"Update both: apt-get update && apt-get install {pin.headers_package}")

@@ -16,7 +16,8 @@ import stat
 import subprocess
 import time
 
-from .common import RigError, say
+from .building import logged
+from .common import RIG, RigError, say
 from .qmp import Qmp
 
 QMP_SOCKET = "qmp.sock"
@@ -215,6 +216,13 @@ class Machine:
                 return False
             time.sleep(0.05)
         return True
+
+
+def platform_device(folder):
+    """QEMU's arguments for the device that acpi/platform.asl describes; it runs in this folder."""
+    logged(folder / "platform.log", ["iasl", "-p", folder / "platform", RIG / "acpi" / "platform.asl"])
+    return shlex.split("-acpitable file=platform.aml -audiodev none,id=silence "
+                       "-device sb16,audiodev=silence,iobase=0x220,irq=5")
 
 
 def _start_time(pid):

@@ -15,6 +15,7 @@ from .common import RIG, RigError, run, say
 SOURCE = RIG.parent.parent / "kmod"
 NAME = "devreg.ko"
 LOG_LINES = 60
+BUILD_LOG = "build.log"
 # What a build leaves beside the sources of a person who ran make there; it would be taken for this kernel's.
 LEFTOVERS = ("*.o", "*.ko", "*.mod", "*.mod.c", ".*", "*.order", "Module.symvers")
 
@@ -72,7 +73,7 @@ def _copy_changes(source, names, target):
 def _make(kernel, folder):
     argv = ["make", "-C", kernel.headers, f"M={folder / 'source'}", f"-j{os.cpu_count()}", *kernel.module_options,
             "modules"]
-    log = folder / "build.log"
+    log = folder / BUILD_LOG
     try:
         with open(log, "w", encoding="utf-8") as target:
             status = run(argv, stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.STDOUT,
@@ -83,9 +84,15 @@ def _make(kernel, folder):
     if status != 0:
         last = "\n".join(lines[-LOG_LINES:])
         raise RigError(f"the module does not build for the kernel {kernel.release}:\n{last}")
-    if any(re.search(r"\bwarning:", line, re.IGNORECASE) for line in lines):
+    if warnings(log):
         text = "\n".join(lines)
         say(f"warnings while building the module for {kernel.release}:\n{text}")
+
+
+def warnings(log):
+    """The lines of a build's log in which the compiler or the kernel's own tools warn."""
+    return [line for line in log.read_text(errors="replace").splitlines()
+            if re.search(r"\bwarning:", line, re.IGNORECASE)]
 
 
 def _signed(kernel, built, target):
