@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+from results import Results, cases
+
 RIG = pathlib.Path(__file__).parent.parent / "rig" / "rig"
 BITS = ("64", "32")
 # Of one case; the debug kernel takes several times as long for everything.
@@ -59,47 +61,27 @@ def list_cases(word=None):
 
     It lists them on the host too.
     """
-    lines = subprocess.run([os.environ["KMODTEST_64"], "--list"], check=True, capture_output=True, text=True).stdout
-    rows = [line.split() for line in lines.splitlines()]
-    return [name for name, *needs in rows if set(needs) - HAS == ({word} if word else set())]
+    rows = cases(os.environ["KMODTEST_64"])
+    return [name for name, needs in rows.items() if needs - HAS == ({word} if word else set())]
 
 
-class Batch:
-    """kmodtest of one build, running these cases in the guest; results are read as they come."""
+class Batch(Results):
+    """kmodtest of one build, running these cases in the guest."""
 
     def __init__(self, bits, names, timeout_s):
-        self.results = {}
-        self.said = []
         command = [RIG, "exec", "--", "env", f"KMODTEST_TIMEOUT_S={timeout_s}", f"/run/kmodtest{bits}", *names]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        super().__init__(self.process.stdout)
 
-    def wait_for(self, word):
+    def wait_for_word(self, word):
         """Until the case says this in a comment."""
-        for line in self.process.stdout:
-            self.said.append(line.rstrip())
-            if line.strip() == f"# {word}":
-                return
-        pytest.fail("\n".join(["the case ended too early", *self.said]))
-
-    def result(self, name):
-        """(whether it was good, what it said) of a case; None when the guest went down before it was over."""
-        while name not in self.results:
-            line = self.process.stdout.readline()
-            if not line:
-                self.process.wait()
-                return None
-            words = line.split()
-            # "ok 3 - name # time" or "not ok 3 - name # time"; anything else belongs to the next such line.
-            if "ok" in words[:2] and "-" in words:
-                self.results[words[words.index("-") + 1]] = (words[0] == "ok", "\n".join(self.said))
-                self.said = []
-            else:
-                self.said.append(line.rstrip())
-        return self.results[name]
+        if not self.wait_for(f"# {word}"):
+            pytest.fail("\n".join(["the case ended too early", *self.said]))
 
     def check(self, name):
         result = self.result(name)
         if result is None:
+            self.process.wait()
             words = [*self.said, f"the guest did not finish {name}", *Guest().trouble()]
             pytest.fail("\n".join(words), pytrace=False)
         good, said = result

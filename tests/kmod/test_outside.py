@@ -56,7 +56,7 @@ def plugged_again(guest):
                                          ("removal_raw_claim_in_an_unplugged_device", "edu")])
 def test_unplugged(guest, new_batch, plugged_again, bits, case, device):
     batch = new_batch(bits, [case])
-    batch.wait_for("ready")
+    batch.wait_for_word("ready")
     rig("unplug", device)
     batch.check(case)
 
