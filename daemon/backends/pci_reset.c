@@ -13,8 +13,19 @@
 /* Drivers that do nothing with a device by themselves. UIO's are known by what they make. */
 static const char *const idle_drivers[] = {"devreg", "vfio-pci", "pci-stub"};
 
+/* Every device in sysfs has it, of whatever bus, for as long as it is there. */
+static bool is_there(int directory)
+{
+    return faccessat(directory, "uevent", F_OK, 0) == 0;
+}
+
+/* The file stays when an administrator has taken all ways from the kernel, by an empty reset_method. */
 bool pci_can_reset(int directory)
 {
+    char methods[64];
+
+    if (file_read_line_at(directory, "reset_method", methods, sizeof(methods)) == 0 && !methods[0])
+        return false;
     return faccessat(directory, "reset", F_OK, 0) == 0;
 }
 
@@ -46,8 +57,6 @@ int pci_reset_explain(const char *name, int code, struct error *error)
 {
     switch (code) {
     case -EOPNOTSUPP:
-    case -ENOTTY:
-    case -ENOENT:
         return error_set(error, -EOPNOTSUPP,
                 "%s can't be reset: neither it nor its bus has a way that the kernel knows. "
                 "Memory that is retained goes back when it is unbound and bound (devregctl "
@@ -59,6 +68,9 @@ int pci_reset_explain(const char *name, int code, struct error *error)
     case -EINTR:
         return error_set(error, -EAGAIN,
                 "%s was not reset: the kernel is doing something else with it, try again", name);
+    case -ENOTTY: /* of an attempt: what the kernel says when it has waited for it in vain */
+        return error_set(error, -EIO,
+                "the reset of %s failed: it did not come back in time: switch it off and on", name);
     default:
         return error_set(error, -EIO,
                 "the reset of %s failed: %s. It may not answer any more: switch it off and on then", name,
@@ -73,12 +85,14 @@ int pci_reset(int directory, const char *name, struct error *error)
 
     if (r < 0)
         return r;
+    if (!pci_can_reset(directory))
+        return pci_reset_explain(name, is_there(directory) ? -EOPNOTSUPP : -ENODEV, error);
     file = openat(directory, "reset", O_WRONLY | O_CLOEXEC);
     if (file < 0 && (errno == EACCES || errno == EPERM || errno == EROFS))
         return error_set(error, -ENODATA,
                 "%s can't be reset: its file reset in sysfs: %s: run devregd as root", name,
                 strerror(errno));
     if (file < 0)
-        return pci_reset_explain(name, -errno, error);
+        return pci_reset_explain(name, errno == ENOENT ? -ENODEV : -errno, error);
     return write(file, "1", 1) == 1 ? 0 : pci_reset_explain(name, -errno, error);
 }

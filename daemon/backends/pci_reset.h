@@ -6,7 +6,7 @@
 
 #include "util/error.h"
 
-/* Whether the function has that file; directory is its own in sysfs. */
+/* Whether there is a way; directory is the function's own in sysfs. */
 bool pci_can_reset(int directory);
 
 /* Resets it and waits for the end; the kernel restores its configuration space. Refused while a driver has
@@ -15,6 +15,7 @@ bool pci_can_reset(int directory);
  * written to, or what pci_reset_explain() does. */
 int pci_reset(int directory, const char *name, struct error *error);
 
-/* In words, what the kernel or the module has answered. Returns -EOPNOTSUPP when there is no way, -ENODEV
- * when the device is gone, -EAGAIN when it is not possible now, -EIO for what else can fail. */
+/* In words, what the kernel or the module has answered to an attempt. Returns -EOPNOTSUPP for -EOPNOTSUPP,
+ * there is no way; -ENODEV when the device is gone, -EAGAIN when it is not possible now, and -EIO for what
+ * else can fail: also for -ENOTTY, by which the kernel means that the device did not come back. */
 int pci_reset_explain(const char *name, int code, struct error *error);

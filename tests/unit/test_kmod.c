@@ -327,7 +327,8 @@ static void test_reset(void **state)
         const char *message;
     } rows[] = {
             {-EOPNOTSUPP, -EOPNOTSUPP, "0000:00:07.0 can't be reset: neither it nor its bus has a way"},
-            {-ENOTTY, -EOPNOTSUPP, "devregctl unbind, bind"},
+            {-EOPNOTSUPP, -EOPNOTSUPP, "devregctl unbind, bind"},
+            {-ENOTTY, -EIO, "the reset of 0000:00:07.0 failed: it did not come back"},
             {-EAGAIN, -EAGAIN, "the kernel is doing something else with it, try again"},
             {-ENODEV, -ENODEV, "0000:00:07.0 went away"},
             {-ETIMEDOUT, -EIO, "the reset of 0000:00:07.0 failed: Connection timed out"},

@@ -17,6 +17,7 @@ static int set_up(void **state)
     char *function = test_directory_new();
 
     test_write_text(test_path(function, "reset"), "");
+    test_write_text(test_path(function, "uevent"), "");
     *state = function;
     return 0;
 }
@@ -97,13 +98,40 @@ static void test_no_way(void **state)
     assert_false(pci_can_reset(directory)); /* it was not made */
 }
 
+/* The file is still there when an administrator has switched off all ways. */
+static void test_ways_switched_off(void **state)
+{
+    _cleanup_close_ int directory = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct error error = {0};
+
+    test_write_text(test_path(*state, "reset_method"), "flr bus\n");
+    assert_true(pci_can_reset(directory));
+    test_that(reset(*state, &error) == 0, "%s", error.message);
+    expect_written(*state, "1");
+    test_write_text(test_path(*state, "reset_method"), "");
+    assert_false(pci_can_reset(directory));
+    check_error(reset(*state, &error), -EOPNOTSUPP, &error, "0000:00:07.0 can't be reset");
+    expect_written(*state, "");
+}
+
+/* As of an unplugged one, whose folder is still open. */
+static void test_gone(void **state)
+{
+    _cleanup_close_ int directory = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct error error = {0};
+
+    assert_int_equal(unlink(test_path(*state, "reset")), 0);
+    assert_int_equal(unlink(test_path(*state, "uevent")), 0);
+    check_error(pci_reset(directory, "0000:00:07.0", &error), -ENODEV, &error, "0000:00:07.0 went away");
+}
+
 static void test_failures(void **state)
 {
     static const struct {
         int code, wanted;
         const char *text;
     } rows[] = {
-            {-ENOTTY, -EOPNOTSUPP, "card can't be reset"},
+            {-ENOTTY, -EIO, "the reset of card failed: it did not come back"},
             {-EOPNOTSUPP, -EOPNOTSUPP, "to switch it off and on"},
             {-ENODEV, -ENODEV, "card went away"},
             {-EAGAIN, -EAGAIN, "card was not reset: the kernel is doing something else with it"},
@@ -128,6 +156,8 @@ int main(void)
             TEST(test_without_driver),
             TEST(test_drivers),
             TEST(test_no_way),
+            TEST(test_ways_switched_off),
+            TEST(test_gone),
             TEST(test_failures),
     };
 
