@@ -312,6 +312,17 @@ static int check_bound(const struct kmod_device *device, const char *what, struc
             "a window of addresses has no %s: describe the device itself (address, id or platform)", what);
 }
 
+/* The module looks for none. */
+static int check_virtual_functions(const struct kmod_device *device, struct error *error)
+{
+    _cleanup_close_ int directory = -1;
+
+    if (device->kind != DEVREG_DEVICE_PCI)
+        return 0;
+    directory = pci_open(PCI_SYSFS_ROOT, device->base.address);
+    return directory < 0 ? 0 : pci_reset_check_functions(directory, device->base.address, error);
+}
+
 /* The module frees what it retains of the device, when that went well. */
 static int reset_device(struct backend_device *base, struct error *error)
 {
@@ -319,6 +330,8 @@ static int reset_device(struct backend_device *base, struct error *error)
     struct devreg_reset reset = {.argsz = sizeof(reset)};
     int r = check_bound(device, "reset", error);
 
+    if (r == 0)
+        r = check_virtual_functions(device, error);
     if (r < 0)
         return r;
     r = kmod_call(device->file, DEVREG_RESET, &reset);

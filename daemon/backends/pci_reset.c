@@ -10,9 +10,6 @@
 #include "util/cleanup.h"
 #include "util/file.h"
 
-/* Drivers that do nothing with a device by themselves. UIO's are known by what they make. */
-static const char *const idle_drivers[] = {"devreg", "vfio-pci", "pci-stub"};
-
 /* Every device in sysfs has it, of whatever bus, for as long as it is there. */
 static bool is_there(int directory)
 {
@@ -29,28 +26,61 @@ bool pci_can_reset(int directory)
     return faccessat(directory, "reset", F_OK, 0) == 0;
 }
 
-static bool is_idle(int directory, const char *driver)
+/* A program may have the function through the module, which alone can take its mappings away meanwhile. */
+static int refuse_module(const char *name, struct error *error)
 {
-    for (size_t i = 0; i < ELEMENTS(idle_drivers); i++) {
-        if (strcmp(idle_drivers[i], driver) == 0)
-            return true;
-    }
-    return faccessat(directory, "uio", F_OK, 0) == 0 || faccessat(directory, "vfio-dev", F_OK, 0) == 0;
+    return error_set(error, -EBUSY,
+            "the driver devreg has %s, and maybe a program through it: reach it through the module (\"backend\": \"kmod\") and "
+            "reset it there",
+            name);
 }
 
+static int refuse_vfio(const char *driver, const char *name, struct error *error)
+{
+    return error_set(error, -EBUSY,
+            "the driver %s has %s, which may be a running guest's: end that, and take it from that driver "
+            "first (devregctl unbind)",
+            driver, name);
+}
+
+static bool is_idle(int directory, const char *driver)
+{
+    return strcmp(driver, "pci-stub") == 0 || faccessat(directory, "uio", F_OK, 0) == 0;
+}
+
+/* Whoever has the function must not lose it unawares. */
 static int check_driver(int directory, const char *name, struct error *error)
 {
     char driver[64];
     int r = file_read_link_name_at(directory, "driver", driver, sizeof(driver));
 
-    if (r == -ENOENT || (r == 0 && is_idle(directory, driver)))
+    if (r == -ENOENT)
         return 0;
     if (r < 0)
         return error_set(error, r, "the driver of %s: %s", name, strerror(-r));
+    if (strcmp(driver, "devreg") == 0)
+        return refuse_module(name, error);
+    if (strcmp(driver, "vfio-pci") == 0 || faccessat(directory, "vfio-dev", F_OK, 0) == 0)
+        return refuse_vfio(driver, name, error);
+    if (is_idle(directory, driver))
+        return 0;
     return error_set(error, -EBUSY,
-            "the kernel driver %s has %s and would lose what it does "
-            "with it: take it from that driver first (devregctl bind)",
+            "the kernel driver %s has %s and would lose what it does with it: take it from that driver "
+            "first (devregctl bind)",
             driver, name);
+}
+
+int pci_reset_check_functions(int directory, const char *name, struct error *error)
+{
+    char count[16];
+    int r = file_read_line_at(directory, "sriov_numvfs", count, sizeof(count));
+
+    if (r < 0 || strcmp(count, "0") == 0)
+        return 0;
+    return error_set(error, -EBUSY,
+            "%s has %s virtual functions, whose users would lose them: write 0 to its sriov_numvfs in sysfs "
+            "first, while the driver has it that made them",
+            name, count);
 }
 
 int pci_reset_explain(const char *name, int code, struct error *error)
@@ -83,6 +113,8 @@ int pci_reset(int directory, const char *name, struct error *error)
     _cleanup_close_ int file = -1;
     int r = check_driver(directory, name, error);
 
+    if (r == 0)
+        r = pci_reset_check_functions(directory, name, error);
     if (r < 0)
         return r;
     if (!pci_can_reset(directory))

@@ -9,10 +9,13 @@
 /* Whether there is a way; directory is the function's own in sysfs. */
 bool pci_can_reset(int directory);
 
+/* Whether no virtual functions (SR-IOV) would be reset with it. Returns 0 or -EBUSY. */
+int pci_reset_check_functions(int directory, const char *name, struct error *error);
+
 /* Resets it and waits for the end; the kernel restores its configuration space. Refused while a driver has
- * it that works with it by itself: one that leaves that to programs (devreg, UIO, VFIO) may have it. `name`
- * is what it is called in messages. Returns 0, -EBUSY for such a driver, -ENODATA when the file can't be
- * written to, or what pci_reset_explain() does. */
+ * it: but UIO's and pci-stub, which do nothing with it, may. `name` is what it is called in messages.
+ * Returns 0, -EBUSY for a driver or for virtual functions, -ENODATA when the file can't be written to, or
+ * what pci_reset_explain() does. */
 int pci_reset(int directory, const char *name, struct error *error);
 
 /* In words, what the kernel or the module has answered to an attempt. Returns -EOPNOTSUPP for -EOPNOTSUPP,

@@ -62,27 +62,50 @@ static void test_without_driver(void **state)
     expect_written(*state, "1");
 }
 
-/* Those that leave the device to programs may have it. */
+/* Those that do nothing with it may have it. Through the others somebody may use it unawares. */
 static void test_drivers(void **state)
 {
-    static const char *const idle[] = {"devreg", "vfio-pci", "pci-stub"};
-    static const char *const folders[] = {"uio", "vfio-dev"};
+    static const struct {
+        const char *driver, *folder, *text; /* no text: it may */
+    } rows[] = {
+            {"pci-stub", NULL, NULL},
+            {"uio_pci_generic", "uio", NULL},
+            {"devreg", NULL, "the driver devreg has 0000:00:07.0, and maybe a program through it"},
+            {"vfio-pci", NULL, "the driver vfio-pci has 0000:00:07.0, which may be a running guest's"},
+            {"mlx5_vfio_pci", "vfio-dev", "the driver mlx5_vfio_pci has 0000:00:07.0, which may be"},
+            {"e1000e", NULL, "the kernel driver e1000e has 0000:00:07.0"},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(rows); i++) {
+        struct error error = {0};
+        int r;
+
+        bind_to(*state, rows[i].driver);
+        if (rows[i].folder)
+            assert_int_equal(mkdir(test_path(*state, rows[i].folder), 0755), 0);
+        r = reset(*state, &error);
+        if (rows[i].text)
+            check_error(r, -EBUSY, &error, rows[i].text);
+        else
+            test_that(r == 0, "%s: %s", rows[i].driver, error.message);
+        expect_written(*state, rows[i].text ? "" : "1");
+        if (rows[i].folder)
+            assert_int_equal(rmdir(test_path(*state, rows[i].folder)), 0);
+    }
+}
+
+/* They would be reset with it. */
+static void test_virtual_functions(void **state)
+{
     struct error error = {0};
 
-    for (size_t i = 0; i < ELEMENTS(idle); i++) {
-        bind_to(*state, idle[i]);
-        test_that(reset(*state, &error) == 0, "%s: %s", idle[i], error.message);
-        expect_written(*state, "1");
-    }
-    bind_to(*state, "e1000e");
-    check_error(reset(*state, &error), -EBUSY, &error, "the kernel driver e1000e has 0000:00:07.0");
+    test_write_text(test_path(*state, "sriov_numvfs"), "4\n");
+    check_error(reset(*state, &error), -EBUSY, &error,
+            "0000:00:07.0 has 4 virtual functions, whose users would lose them: write 0 to");
     expect_written(*state, "");
-    for (size_t i = 0; i < ELEMENTS(folders); i++) {
-        assert_int_equal(mkdir(test_path(*state, folders[i]), 0755), 0);
-        test_that(reset(*state, &error) == 0, "%s: %s", folders[i], error.message);
-        expect_written(*state, "1");
-        assert_int_equal(rmdir(test_path(*state, folders[i])), 0);
-    }
+    test_write_text(test_path(*state, "sriov_numvfs"), "0\n");
+    test_that(reset(*state, &error) == 0, "%s", error.message);
+    expect_written(*state, "1");
 }
 
 static void test_no_way(void **state)
@@ -155,6 +178,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
             TEST(test_without_driver),
             TEST(test_drivers),
+            TEST(test_virtual_functions),
             TEST(test_no_way),
             TEST(test_ways_switched_off),
             TEST(test_gone),
