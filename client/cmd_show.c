@@ -49,24 +49,39 @@ static void write_reserved(FILE *stream, const json_t *dma)
         fact_write(stream, 4, "reserved", "none");
 }
 
-/* What an administrator must see is memory that the device keeps. */
-static void write_retained(FILE *stream, const json_t *dma, bool can_reset)
+/* Of what has no id of a bus, a platform device, it is lost when it is unbound without having been stopped.
+ */
+static const char *way_of_retained(const json_t *device)
 {
-    char text[SIZE_TEXT];
+    if (json_is_true(json_object_get(device, "can_reset")))
+        return "reset the device";
+    if (member_text(device, "id", NULL))
+        return "unbind and bind the device";
+    return "unbind the device under a reservation whose --safe stops it, or it is lost";
+}
 
-    if (json_integer_value(json_object_get(dma, "retained")) > 0)
-        write_dma_fact(stream, "retained", size_of(dma, "retained", text), ": ",
-                can_reset ? "not freed, as the device may still write to it; reset the device"
-                          : "not freed, as the device may still write to it; unbind and bind the device");
-    else
+/* What an administrator must see is memory that the device keeps. */
+static void write_retained(FILE *stream, const json_t *dma, const json_t *device)
+{
+    _cleanup_buffer_ struct buffer text = {0};
+    char size[SIZE_TEXT];
+
+    if (json_integer_value(json_object_get(dma, "retained")) <= 0) {
         fact_write(stream, 4, "retained", "none");
+        return;
+    }
+    buffer_append_format(
+            &text, "not freed, as the device may still write to it; %s", way_of_retained(device));
+    buffer_append_char(&text, '\0');
+    write_dma_fact(stream, "retained", size_of(dma, "retained", size), ": ", buffer_text(&text));
 }
 
 /* The device's ability to have DMA buffers, and what they take. */
-static void write_dma(FILE *stream, const json_t *dma, bool can_reset)
+static void write_dma(FILE *stream, const json_t *device)
 {
     static const char *const known[] = {
             "size_max", "total", "total_max", "reserved", "reserved_free", "retained", NULL};
+    const json_t *dma = json_object_get(device, "dma");
     char first[SIZE_TEXT], second[SIZE_TEXT];
 
     if (!json_is_object(dma)) {
@@ -78,7 +93,7 @@ static void write_dma(FILE *stream, const json_t *dma, bool can_reset)
     fact_write(stream, 4, "size max", size_of(dma, "size_max", first));
     write_dma_fact(stream, "total", size_of(dma, "total", first), " of ", size_of(dma, "total_max", second));
     write_reserved(stream, dma);
-    write_retained(stream, dma, can_reset);
+    write_retained(stream, dma, device);
 }
 
 void cmd_show_write(FILE *stream, const struct call *call, const json_t *result)
@@ -96,6 +111,6 @@ void cmd_show_write(FILE *stream, const struct call *call, const json_t *result)
         fact_write(stream, 0, kind, member_text(one, "name", "?"));
         facts_write(stream, one, 2, skip);
         if (json_object_get(one, "dma"))
-            write_dma(stream, json_object_get(one, "dma"), json_is_true(json_object_get(one, "can_reset")));
+            write_dma(stream, one);
     }
 }

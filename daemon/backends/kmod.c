@@ -323,6 +323,15 @@ static int check_virtual_functions(const struct kmod_device *device, struct erro
     return directory < 0 ? 0 : pci_reset_check_functions(directory, device->base.address, error);
 }
 
+/* Where it can't be reset. A platform device that nobody stopped may write on after unbinding. */
+static const char *explain_retained(const struct kmod_device *device)
+{
+    if (device->kind == DEVREG_DEVICE_PLATFORM)
+        return "Retained memory goes back when it is stopped by safe-state writes and unbound (devregctl "
+               "reserve --safe, unbind, bind); without these it is lost. ";
+    return "Retained memory goes back when it is unbound and bound (devregctl unbind, bind). ";
+}
+
 /* The module frees what it retains of the device, when that went well. */
 static int reset_device(struct backend_device *base, struct error *error)
 {
@@ -335,7 +344,7 @@ static int reset_device(struct backend_device *base, struct error *error)
     if (r < 0)
         return r;
     r = kmod_call(device->file, DEVREG_RESET, &reset);
-    return r < 0 ? pci_reset_explain(base->address, r, error) : 0;
+    return r < 0 ? pci_reset_explain(base->address, explain_retained(device), r, error) : 0;
 }
 
 static int open_interrupts(

@@ -30,8 +30,8 @@ bool pci_can_reset(int directory)
 static int refuse_module(const char *name, struct error *error)
 {
     return error_set(error, -EBUSY,
-            "the driver devreg has %s, and maybe a program through it: reach it through the module (\"backend\": \"kmod\") and "
-            "reset it there",
+            "the driver devreg has %s, and maybe a program through it: reach it through the module "
+            "(\"backend\": \"kmod\") and reset it there",
             name);
 }
 
@@ -83,15 +83,14 @@ int pci_reset_check_functions(int directory, const char *name, struct error *err
             name, count);
 }
 
-int pci_reset_explain(const char *name, int code, struct error *error)
+int pci_reset_explain(const char *name, const char *memory, int code, struct error *error)
 {
     switch (code) {
     case -EOPNOTSUPP:
         return error_set(error, -EOPNOTSUPP,
-                "%s can't be reset: neither it nor its bus has a way that the kernel knows. "
-                "Memory that is retained goes back when it is unbound and bound (devregctl "
-                "unbind, bind); what sets it back is to switch it off and on",
-                name);
+                "%s can't be reset: the kernel knows no way, neither of its own nor of its bus. %sWhat sets it "
+                "back is to switch it off and on",
+                name, memory);
     case -ENODEV:
         return error_set(error, code, "%s went away", name);
     case -EAGAIN:
@@ -118,13 +117,13 @@ int pci_reset(int directory, const char *name, struct error *error)
     if (r < 0)
         return r;
     if (!pci_can_reset(directory))
-        return pci_reset_explain(name, is_there(directory) ? -EOPNOTSUPP : -ENODEV, error);
+        return pci_reset_explain(name, "", is_there(directory) ? -EOPNOTSUPP : -ENODEV, error);
     file = openat(directory, "reset", O_WRONLY | O_CLOEXEC);
     if (file < 0 && (errno == EACCES || errno == EPERM || errno == EROFS))
         return error_set(error, -ENODATA,
                 "%s can't be reset: its file reset in sysfs: %s: run devregd as root", name,
                 strerror(errno));
     if (file < 0)
-        return pci_reset_explain(name, errno == ENOENT ? -ENODEV : -errno, error);
-    return write(file, "1", 1) == 1 ? 0 : pci_reset_explain(name, -errno, error);
+        return pci_reset_explain(name, "", errno == ENOENT ? -ENODEV : -errno, error);
+    return write(file, "1", 1) == 1 ? 0 : pci_reset_explain(name, "", -errno, error);
 }

@@ -18,7 +18,8 @@ int pci_reset_check_functions(int directory, const char *name, struct error *err
  * what pci_reset_explain() does. */
 int pci_reset(int directory, const char *name, struct error *error);
 
-/* In words, what the kernel or the module has answered to an attempt. Returns -EOPNOTSUPP for -EOPNOTSUPP,
+/* In words, what the kernel or the module has answered to an attempt; `memory` is a sentence about retained
+ * memory for when there is no way, with a space behind it, or empty. Returns -EOPNOTSUPP for -EOPNOTSUPP,
  * there is no way; -ENODEV when the device is gone, -EAGAIN when it is not possible now, and -EIO for what
  * else can fail: also for -ENOTTY, by which the kernel means that the device did not come back. */
-int pci_reset_explain(const char *name, int code, struct error *error);
+int pci_reset_explain(const char *name, const char *memory, int code, struct error *error);

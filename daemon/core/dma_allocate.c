@@ -14,7 +14,22 @@
 #include "util/date.h"
 #include "util/digest.h"
 
-enum { RETAINED_TEXT = 192 };
+enum { RETAINED_TEXT = 256, WAY_TEXT = 144 };
+
+/* What the device's retained memory goes back by. A platform device's is lost when it is unbound without
+ * having been stopped. */
+static void explain_way(const struct device *device, char text[WAY_TEXT])
+{
+    const char *name = device_name(device);
+
+    if (device_can_reset(device))
+        snprintf(text, WAY_TEXT, "devregctl reset %.64s frees them", name);
+    else if (device->description->platform)
+        snprintf(text, WAY_TEXT, "unbinding %.64s under a reservation whose --safe stops it frees them",
+                name);
+    else
+        snprintf(text, WAY_TEXT, "devregctl unbind and bind %.64s free them", name);
+}
 
 /* What helps against a limit is another thing when the memory is nobody's to free. "" when it is not. */
 static const char *explain_retained(
@@ -22,19 +37,15 @@ static const char *explain_retained(
 {
     const struct device *device = NULL;
     uint64_t bytes = dma_retained_bytes(buffers, account, &device);
+    char way[WAY_TEXT] = "devregctl show says of which device, and what frees them";
 
     text[0] = '\0';
-    if (bytes > 0 && account)
-        snprintf(text, RETAINED_TEXT,
-                "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl %s "
-                "%.64s %s",
-                bytes, device_can_reset(device) ? "reset" : "unbind and bind", device_name(device),
-                device_can_reset(device) ? "frees them" : "free them");
-    else if (bytes > 0)
-        snprintf(text, RETAINED_TEXT,
-                "; %" PRIu64 " of these are retained, of buffers that ended by themselves: devregctl show "
-                "says of which device, to reset it, or to unbind and bind it, frees them",
-                bytes);
+    if (bytes == 0)
+        return text;
+    if (account)
+        explain_way(device, way);
+    snprintf(text, RETAINED_TEXT,
+            "; %" PRIu64 " of these are retained, of buffers that ended by themselves: %s", bytes, way);
     return text;
 }
 

@@ -214,7 +214,7 @@ DMA = {"translated": False, "size_max": 4 * MEBIBYTE, "total_max": 64 * MEBIBYTE
                                   "the device"]),
 ])
 def test_show_of_a_device(client, start, dma, expected):
-    daemon = start([problem(404), answer(200, {"name": "edu", "dma": dma})])
+    daemon = start([problem(404), answer(200, {"name": "edu", "id": "1234:11e8", "dma": dma})])
     result = client("-H", daemon.host, "show", "edu")
     assert result.code == 0
     for line in expected:
@@ -226,6 +226,13 @@ def test_show_of_a_device_that_can_be_reset(client, start):
     lines = client("-H", daemon.host, "show", "edu").out.splitlines()
     assert "  can reset         yes" in lines
     assert "    retained          64 KiB: not freed, as the device may still write to it; reset the device" in lines
+
+
+def test_show_of_a_platform_device(client, start):
+    """Which loses the memory for good when it is just unbound."""
+    daemon = start([problem(404), answer(200, {"name": "sound", "can_reset": False, "dma": {**DMA, "retained": 65536}})])
+    assert "    retained          64 KiB: not freed, as the device may still write to it; unbind the device under a reservation " \
+           "whose --safe stops it, or it is lost" in client("-H", daemon.host, "show", "sound").out.splitlines()
 
 
 # --- Getting ---

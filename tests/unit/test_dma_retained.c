@@ -30,6 +30,10 @@ static void test_retained_stays_on_its_account(void **state)
             "8192 of these are retained, of buffers");
     check_error(begin_wish(fixture.alice, &wish, &told, &error), -EDQUOT, &error,
             "devregctl unbind and bind fault");
+    fixture.fault.description.platform = (char *)"DVRG0001:00"; /* unbinding alone would lose it */
+    check_error(begin_wish(fixture.alice, &wish, &told, &error), -EDQUOT, &error,
+            "unbinding fault under a reservation whose --safe stops it frees them");
+    fixture.fault.description.platform = NULL;
     dma_buffer_release(allocate(fixture.bob), NULL); /* while it is retained others' is freed */
     settle();
     allocate(fixture.bob);

@@ -326,7 +326,7 @@ static void test_reset(void **state)
         int result, code;
         const char *message;
     } rows[] = {
-            {-EOPNOTSUPP, -EOPNOTSUPP, "0000:00:07.0 can't be reset: neither it nor its bus has a way"},
+            {-EOPNOTSUPP, -EOPNOTSUPP, "0000:00:07.0 can't be reset: the kernel knows no way"},
             {-EOPNOTSUPP, -EOPNOTSUPP, "devregctl unbind, bind"},
             {-ENOTTY, -EIO, "the reset of 0000:00:07.0 failed: it did not come back"},
             {-EAGAIN, -EAGAIN, "the kernel is doing something else with it, try again"},
@@ -352,6 +352,23 @@ static void test_reset(void **state)
         check_error(kmod->device_reset(edu.device, &error), rows[i].code, &error, rows[i].message);
     }
     close_both(&edu);
+}
+
+/* Unbinding it alone would lose for good what is retained. */
+static void test_reset_of_a_platform_device(void **state)
+{
+    struct opened sound = {.description = {.name = (char *)"sound", .platform = (char *)"DVRG0001:00"},
+            .region_description = {.name = (char *)"sound", .resource = 1}};
+    struct error error = {0};
+
+    (void)state;
+    module.device_flags = DEVREG_DEVICE_PLATFORM;
+    module.reset_result = -EOPNOTSUPP;
+    test_that(open_both(&sound, &error) == 0, "%s", error.message);
+    check_error(kmod->device_reset(sound.device, &error), -EOPNOTSUPP, &error,
+            "stopped by safe-state writes and unbound (devregctl reserve --safe, unbind, bind); without these "
+            "it is lost. What sets it back");
+    close_both(&sound);
 }
 
 /* A window of addresses is no device. */
@@ -503,6 +520,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_windows, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_device_errors, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_reset, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(test_reset_of_a_platform_device, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_reset_of_a_window, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_claim_errors, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_platform, set_up, tear_down),
