@@ -28,6 +28,20 @@ static int check_alone(const struct daemon *daemon, const struct binding *bindin
     return 0;
 }
 
+/* Where the daemon has found it counts, if it has: an identification may mean another one by now, and the
+ * name of a UIO device does not say which function it is. */
+int binding_find_place(const struct daemon *daemon, const struct device *device, struct bus_place *ret_place,
+        struct error *error)
+{
+    struct device_description description = *device->description;
+    const struct backend_device *handle = device->handle;
+    char address[PCI_ADDRESS_SIZE];
+
+    if (handle && !description.platform && pci_address_parse(handle->address, address) == 0)
+        description.address = address;
+    return driver_binding_find(machine_of(daemon), &description, ret_place, error);
+}
+
 /* What is asked and closed before the change is one device of the daemon's. */
 int binding_check_one_name(const struct daemon *daemon, const struct device *device,
         const struct bus_place *place, struct error *error)
@@ -38,8 +52,7 @@ int binding_check_one_name(const struct daemon *daemon, const struct device *dev
         const struct device *other = &inventory->devices[i];
         struct bus_place other_place;
 
-        if (other != device &&
-                driver_binding_find(machine_of(daemon), other->description, &other_place, NULL) == 0 &&
+        if (other != device && binding_find_place(daemon, other, &other_place, NULL) == 0 &&
                 bus_place_equal(&other_place, place))
             return error_set(error, -EBUSY,
                     "another device of the configuration is the same hardware: its users "
@@ -48,18 +61,15 @@ int binding_check_one_name(const struct daemon *daemon, const struct device *dev
     return 0;
 }
 
-/* Where the daemon has found it counts, if it has: an identification may mean another one by now. */
-int binding_find_place(const struct daemon *daemon, const struct device *device, struct bus_place *ret_place,
-        struct error *error)
+/* A UIO device that is described by its name could not be found any more with another driver. */
+static int find_to_bind(const struct daemon *daemon, const struct device *device,
+        struct bus_place *ret_place, struct error *error)
 {
-    struct device_description description = *device->description;
-    const struct backend_device *handle = device->handle;
-    char address[PCI_ADDRESS_SIZE];
+    const struct device_description *description = device->description;
 
-    if (handle && (description.address || description.id) &&
-            pci_address_parse(handle->address, address) == 0)
-        description.address = address;
-    return driver_binding_find(machine_of(daemon), &description, ret_place, error);
+    if (description->address || description->id || description->platform)
+        return binding_find_place(daemon, device, ret_place, error);
+    return driver_binding_find(machine_of(daemon), description, ret_place, error);
 }
 
 static void run(struct work *work)
@@ -163,7 +173,7 @@ int binding_start(struct daemon *daemon, struct binding *binding, const struct r
     if (daemon->draining)
         return error_set(error, -EAGAIN, "devregd is stopping: no driver was bound or unbound");
     change->machine = machine_of(daemon);
-    r = binding_find_place(daemon, binding->device, &change->place, error);
+    r = find_to_bind(daemon, binding->device, &change->place, error);
     if (r == 0)
         r = check_alone(daemon, binding, error);
     if (r == 0)

@@ -33,7 +33,8 @@ struct binding {
 int binding_start(struct daemon *daemon, struct binding *binding, const struct reservation **ret_blocking,
         struct error *error);
 
-/* Where the bus has the device. Returns what driver_binding_find() does. */
+/* Where the bus has the device: while it is open, also one that is described by the name of its UIO device.
+ * Returns what driver_binding_find() does. */
 int binding_find_place(const struct daemon *daemon, const struct device *device, struct bus_place *ret_place,
         struct error *error);
 

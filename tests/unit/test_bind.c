@@ -468,6 +468,34 @@ static void test_others_while_it_is_bound(void **state)
     api_expect(&fixture.api, "GET", API_REGISTER, "edu 0x0", "", NULL, 200, "0x010000ed");
 }
 
+/* Where it was found counts: a UIO device's name does not say, and an identification may mean another one.
+ */
+static void test_two_names(void **state)
+{
+    const struct daemon *daemon = &fixture.api.daemon;
+    struct device *named = &daemon->inventory->devices[1];
+    struct device_description *description = &fixture.api.devices[1];
+    struct bus_place place;
+    struct error error = {0};
+
+    (void)state;
+    description->address = NULL;
+    description->uio = (char *)"board";
+    assert_int_equal(binding_find_place(daemon, named, &place, NULL), -EOPNOTSUPP);
+    strcpy(named->handle->address, MACHINE_EDU);
+    test_that(binding_find_place(daemon, named, &place, &error) == 0, "%s", error.message);
+    assert_string_equal(place.name, MACHINE_EDU);
+    check_error(binding_check_one_name(daemon, named, &place, &error), -EBUSY, &error,
+            "another device of the configuration is the same hardware");
+    expect(BIND, "edu", "{}", 409, "another device of the configuration is the same hardware");
+    expect(BIND, "odd", "{}", 422, "there is no driver to bind");
+    description->uio = NULL;
+    description->address = (char *)MACHINE_DISK; /* where it was found is another place */
+    expect(BIND, "edu", "{}", 409, "another device of the configuration is the same hardware");
+    named->handle->address[0] = 0;
+    expect(BIND, "edu", "{}", 200, "devreg");
+}
+
 static void test_none_when_it_stops(void **state)
 {
     (void)state;
@@ -521,6 +549,7 @@ int main(void)
             TEST(test_token_that_is_revoked_meanwhile),
             TEST(test_what_is_under_way_is_finished),
             TEST(test_others_while_it_is_bound),
+            TEST(test_two_names),
             TEST(test_none_when_it_stops),
             TEST(test_given_up_when_it_stops),
             TEST(test_end_of_the_daemon),
