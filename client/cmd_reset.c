@@ -5,6 +5,10 @@
 #include "size.h"
 #include "text.h"
 
+/* What it may take in the daemon: waiting for requests before it, and then for the kernel. Whoever gave up
+ * earlier would not know that it is being done, and might ask again. */
+enum { RESET_MS = 90 * 1000 };
+
 static bool make_path(struct buffer *path, const char *device, struct failure *failure)
 {
     if (*device == '\0') {
@@ -30,6 +34,7 @@ int cmd_reset(struct call *call, json_t **ret_result, struct failure *failure)
     r = call_connect(call, failure);
     if (r < 0)
         return r;
+    call->connection.timeout_ms = call->options->timeout_ms + RESET_MS;
     r = connection_send_json(&call->connection, "POST", path.data, &body, &answer, failure);
     if (r < 0)
         return r;

@@ -268,7 +268,8 @@ static const struct verb verbs[] = {
                 "DMA buffers and reservations stay. It is\n"
                 "refused when a kernel driver works with the device or "
                 "another has reserved any of it, and when no way\n"
-                "to reset it is known: `show DEVICE` tells that.\n",
+                "to reset it is known: `show DEVICE` tells that. It "
+                "may take 90 seconds longer than --timeout allows.\n",
                 "  devregctl reset edu\n"
                 "  devregctl reserve device:edu -- sh -c 'devregctl reset edu && ./bring-up'\n",
                 0, 1, 1, cmd_reset, cmd_reset_write},

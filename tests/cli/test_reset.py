@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from fake import answer, problem
+from fake import Drip, answer, problem
 
 RESET = {"name": "edu", "state": "present", "can_reset": True, "dma": {"retained": 0}, "given_back": 65536}
 
@@ -30,6 +30,13 @@ def test_refusals(over, status, code):
     _, run = over([problem(status, "edu: 0000:00:07.0 can't be reset")])
     result = run("reset", "edu")
     assert (result.code, result.out) == (code, "") and "0000:00:07.0 can't be reset" in result.err
+
+
+def test_one_that_takes_long(over):
+    """The daemon may take longer for it than for other requests."""
+    _, run = over([Drip(answer(200, RESET), 0.02)])
+    result = run("--timeout", "1", "reset", "edu")
+    assert (result.code, result.out) == (0, "edu: reset; 64 KiB of retained memory given back\n")
 
 
 def test_names_are_escaped(over):
