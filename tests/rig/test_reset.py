@@ -60,6 +60,16 @@ def test_driver_in_the_way(guest, http, devregctl):
     assert guest.output("cat /sys/class/net/eth0/operstate") == "up"
 
 
+def test_module_in_the_way(devregctl):
+    """Through sysfs, a program that has it through the module would not be told."""
+    try:
+        assert devregctl("bind", "edu", "--driver", "devreg").returncode == 0
+        result = devregctl("reset", "edu")
+        assert (result.returncode, result.stdout) == (5, "") and "the driver devreg has 0000:00:07.0" in result.stderr, result
+    finally:
+        assert devregctl("unbind", "edu").returncode == 0
+
+
 def test_absent(devregctl):
     result = devregctl("reset", "absent")
     assert result.returncode == 6 and "dead:beef" in result.stderr, result
