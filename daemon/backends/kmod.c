@@ -327,8 +327,7 @@ static int check_virtual_functions(const struct kmod_device *device, struct erro
 static const char *explain_retained(const struct kmod_device *device)
 {
     if (device->kind == DEVREG_DEVICE_PLATFORM)
-        return "Retained memory goes back when it is stopped by safe-state writes and unbound (devregctl "
-               "reserve --safe, unbind, bind); without these it is lost. ";
+        return "Unbinding it loses retained memory, unless that is under a reservation whose --safe stops it. ";
     return "Retained memory goes back when it is unbound and bound (devregctl unbind, bind). ";
 }
 
