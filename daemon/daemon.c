@@ -14,6 +14,7 @@
 #include "api/event_text.h"
 #include "backends/bus_guard.h"
 #include "core/daemon.h"
+#include "core/device_reset.h"
 #include "core/dma_buffers.h"
 #include "core/events.h"
 #include "core/interrupts.h"
@@ -371,6 +372,7 @@ static void take_down(struct run *run)
 {
     if (run->daemon.inventory)
         for_each_device(run, stop_device);
+    device_resets_leave(&run->daemon);
     if (run->stuck) {
         log_warning("a device access does not return: leaving it behind");
         for (size_t i = 0; i < run->listening_count; i++) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/call_audit.h"
 #include "api/devices.h"
 #include "api/handlers.h"
 #include "api/json_body.h"
@@ -59,6 +60,14 @@ static void completed(struct device_reset *reset)
         answer(call, reset);
 }
 
+static void left(struct device_reset *reset, const struct error *error)
+{
+    struct job *job = container_of(reset, struct job, reset);
+
+    job->act.attempted = true;
+    call_audit(job->call, error);
+}
+
 static int check_body(const struct call *call, struct error *error)
 {
     json_auto_t *body = NULL;
@@ -88,6 +97,7 @@ static int start(struct call *call, struct error *error)
     job->reset.principal = call->principal;
     job->reset.reservation = call->reservation;
     job->reset.completed = completed;
+    job->reset.left = left;
     return device_reset_start(call->daemon, &job->reset, &call->blocking, error);
 }
 

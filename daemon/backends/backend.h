@@ -182,8 +182,9 @@ struct backend {
      * buffers stay open; what is retained of it is freed, as it forgets where it was to write to. Comes as
      * calls for regions do; meanwhile no other call does but device_driver, buffer_segments and
      * interrupts_read. NULL: this backend has no way. Returns 0 or a negative errno, with the reason and
-     * what to do about it: -EOPNOTSUPP the device has none, -EBUSY somebody else has the device, -EAGAIN not
-     * now, -ENODATA not for this process, -EIO it failed, and nobody knows how the device is. */
+     * what to do about it. Nothing was done to the device with -EOPNOTSUPP it has none, -EBUSY somebody else
+     * has it, -EAGAIN not now, -ENODATA not for this process; -ENODEV it went away, -EIO it failed, and
+     * nobody knows how it is. */
     int (*device_reset)(struct backend_device *device, struct error *error);
 
     int (*region_open)(struct backend_device *device, const struct region_description *description,

@@ -13,6 +13,7 @@ int device_init(struct device *device, const struct device_description *descript
 {
     int r;
 
+    pthread_mutex_init(&device->asking, NULL);
     device->description = description;
     r = backend_choose(description, &device->backend, device->why, sizeof(device->why), error);
     if (r < 0)
@@ -291,8 +292,10 @@ void device_detach(struct device *device, const char *reason)
 
 void device_done(struct device *device)
 {
-    if (device->regions)
+    if (device->regions) {
         device_detach(device, "the daemon ended");
+        pthread_mutex_destroy(&device->asking);
+    }
     free(device->regions);
     device->regions = NULL;
     device->region_count = 0;

@@ -3,6 +3,7 @@
  * with the reason, and is tried again when it is asked for or when the kernel reports a change. */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,10 +37,13 @@ struct device {
     bool has_dma;                   /* as it is since it was opened */
     struct dma_state dma;           /* as it was when it was last looked at */
 
+    /* Owned by core/silence.c. */
+    pthread_mutex_t asking;
+    bool silent; /* under it */
+
     /* Owned by core/dispatch.c and, but for the last, only touched on the loop. */
     struct worker *worker;
     size_t pending;           /* works that the worker has not given back */
-    size_t silent;            /* those of them that keep it from answering: it is not to be looked at */
     struct device *next_busy; /* in the list of devices that had work pending */
     bool busy;                /* it is in that list */
     uint64_t cost_ns;         /* what an access takes, as lately measured; 0: not known */
@@ -67,8 +71,11 @@ struct device_watch {
     /* What could be opened was, or the device is closed. */
     void (*changed)(struct device_watch *watch);
 
-    /* It was silent, and is no more. */
+    /* It was silent, and is no more: what is owed is to be done. On its worker, as in silence_enter(). */
     void (*answers)(struct device_watch *watch);
+
+    /* Then: it was reset, or that failed. */
+    void (*was_reset)(struct device_watch *watch, bool well);
 };
 
 /* Who has buffers of the device. */

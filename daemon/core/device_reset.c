@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The device stays open: its worker does nothing else meanwhile, and the loop does not look at it (the work
- * is `silent`), so whoever wants something of it waits in its queue. */
+/* The device stays open: its worker does nothing else meanwhile, and the loop does not look at it (it is
+ * silent), so whoever wants something of it waits in its queue. */
 #include "core/device_reset.h"
 
 #include <errno.h>
@@ -9,7 +9,9 @@
 #include "core/binding.h"
 #include "core/dma_life.h"
 #include "core/events.h"
+#include "core/silence.h"
 #include "util/cleanup.h"
+#include "util/log.h"
 
 /* A buffer may have ended, and its memory be retained, since anybody looked. */
 static void reset_now(struct device_reset *reset)
@@ -19,8 +21,10 @@ static void reset_now(struct device_reset *reset)
 
     dma_look(device, &before);
     reset->retained = before.known ? before.state.retained : 0;
-    reset->attempted = true;
+    atomic_store(&reset->begun, true);
+    silence_begin(device);
     reset->result = device->backend->device_reset(device->handle, &reset->error);
+    silence_end(device);
     if (reset->result < 0)
         error_prefix(&reset->error, "%s", device_name(device));
     dma_look(device, &reset->seen);
@@ -31,9 +35,7 @@ static void run(struct work *work)
     struct device_reset *reset = container_of(work, struct device_reset, work);
 
     if (atomic_load(&reset->revoked))
-        reset->result = error_set(&reset->error, -EUSERS,
-                "%s was not reset: it may not be any more, since it was asked for",
-                device_name(reset->device));
+        reset->result = -EUSERS; /* done() says why */
     else
         reset_now(reset);
 }
@@ -68,6 +70,35 @@ static void note_end(struct device_reset *reset, enum work_end how)
                 "%s was busy for too long with requests before this one: it was not reset", name);
 }
 
+/* Who or what is in its way now. If nothing is any more, its turn has passed all the same. */
+static void explain_revoked(struct device_reset *reset)
+{
+    const char *name = device_name(reset->device);
+    int r = 0;
+
+    if (reset->principal->scope == 0) {
+        error_set(&reset->error, -EUSERS,
+                "%s was not reset: %s, which allowed it, ended before its turn came: ask again with another",
+                name, reset->principal->name);
+        return;
+    }
+    r = admission_ask_reset(reset->daemon, reset->principal, reset->reservation, reset->device,
+            &reset->blocking, &reset->error);
+    if (r < 0)
+        reset->result = error_prefix(&reset->error, "%s was not reset", name);
+    else
+        error_set(&reset->error, -EUSERS,
+                "%s was not reset: another had reserved some of it before its turn came, and has no more: "
+                "ask again",
+                name);
+}
+
+/* What backends refuse without having touched the device. */
+static bool is_refusal(int code)
+{
+    return code == -EOPNOTSUPP || code == -EBUSY || code == -EAGAIN || code == -ENODATA;
+}
+
 static void note_memory(struct device_reset *reset)
 {
     uint64_t left = reset->seen.state.retained;
@@ -78,22 +109,32 @@ static void note_memory(struct device_reset *reset)
         dma_look_note(reset->daemon->dma_buffers, reset->device, &reset->seen);
 }
 
-/* After a failure nobody knows whether it is there at all. */
+/* After a failure nobody knows whether it is there at all; and while it was silent it could not be told. */
+static void note_device(struct device_reset *reset)
+{
+    struct device *device = reset->device;
+
+    note_memory(reset);
+    if (reset->result == 0)
+        note_reset(reset);
+    if (device->watch)
+        device->watch->was_reset(device->watch, reset->result == 0);
+    if (device->recheck || (reset->attempted && reset->result < 0))
+        dispatch_recheck(reset->daemon->dispatch, device);
+}
+
 static void done(struct work *work)
 {
     struct device_reset *reset = container_of(work, struct device_reset, work);
+    bool begun = atomic_load(&reset->begun);
 
     device_reset_forget(reset);
     note_end(reset, work->end);
-    if (reset->attempted)
-        note_memory(reset);
-    if (reset->result == -EUSERS) /* who has it now */
-        admission_ask_reset(
-                reset->daemon, reset->principal, reset->reservation, reset->device, &reset->blocking, NULL);
-    if (reset->attempted && reset->result == 0)
-        note_reset(reset);
-    if (reset->attempted && reset->result < 0)
-        dispatch_recheck(reset->daemon->dispatch, reset->device);
+    reset->attempted = begun && !is_refusal(reset->result);
+    if (begun)
+        note_device(reset);
+    else if (work->end == WORK_RAN)
+        explain_revoked(reset);
     reset->completed(reset);
 }
 
@@ -147,7 +188,7 @@ int device_reset_start(struct daemon *daemon, struct device_reset *reset,
     if (r < 0)
         return r;
     join(daemon, reset);
-    reset->work = (struct work){.run = run, .done = done, .apart = true, .silent = true};
+    reset->work = (struct work){.run = run, .done = done, .apart = true};
     r = dispatch_submit(daemon->dispatch, reset->device, &reset->work, 0, error);
     if (r < 0)
         device_reset_forget(reset);
@@ -162,5 +203,19 @@ void device_resets_recheck(struct daemon *daemon)
         if (reset->principal->scope == 0 || admission_ask_reset(daemon, reset->principal, reset->reservation,
                                                     reset->device, &blocking, NULL) < 0)
             atomic_store(&reset->revoked, true);
+    }
+}
+
+void device_resets_leave(struct daemon *daemon)
+{
+    for (struct device_reset *reset = daemon->resets; reset; reset = reset->next) {
+        struct error error;
+
+        if (!atomic_load(&reset->begun))
+            continue;
+        error_set(&error, -EIO, "devregd stopped while %s was being reset: how that went is not known",
+                device_name(reset->device));
+        log_warning("%s, asked for by %s", error.message, reset->principal->name);
+        reset->left(reset, &error);
     }
 }

@@ -20,6 +20,7 @@ struct device_reset {
     struct daemon *daemon;
     struct device_reset *next, **link; /* in the daemon's list of those under way */
     atomic_bool revoked;               /* it must not begin any more; read by the worker */
+    atomic_bool begun;                 /* the backend was asked; set by the worker */
     uint64_t retained;                 /* octets, right before */
     struct dma_seen seen;              /* right after */
 
@@ -31,6 +32,9 @@ struct device_reset {
     const struct reservation *blocking; /* of -EUSERS, if there still is one */
 
     void (*completed)(struct device_reset *reset); /* on the loop; may free it */
+
+    /* It is never completed, as devregd ends, and this is what can be said of it. */
+    void (*left)(struct device_reset *reset, const struct error *error);
 };
 
 /* Starts it; completed() is called once, not before this returns. Returns 0, or a negative errno, and then
@@ -46,6 +50,10 @@ int device_reset_start(struct daemon *daemon, struct device_reset *reset,
 
 /* Forgets one that is never completed, because the daemon has ended. */
 void device_reset_forget(struct device_reset *reset);
+
+/* To be called when devregd ends, after the devices' workers have or were left behind: tells of those that
+ * have begun and are never completed. */
+void device_resets_leave(struct daemon *daemon);
 
 /* To be called when reservations or principals have changed: what has not begun, and is not allowed any
  * more, does not begin. */

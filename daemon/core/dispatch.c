@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/silence.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -70,7 +71,6 @@ static void set_busy(struct dispatch *dispatch, struct device *device)
 static void give_to_worker(struct dispatch *dispatch, struct device *device, struct work *work)
 {
     device->pending++;
-    device->silent += work->silent;
     set_busy(dispatch, device);
     worker_submit(device->worker, work);
 }
@@ -158,20 +158,12 @@ static void cancel_closed(struct device *device, enum work_end end)
     work->done(work);
 }
 
-static void end_silence(struct device *device)
-{
-    if (--device->silent == 0 && device->watch)
-        device->watch->answers(device->watch);
-}
-
 static void handle_finished(struct work *work, void *context)
 {
     struct dispatch *dispatch = context;
     struct device *device = work->device;
 
     device->pending--;
-    if (work->silent)
-        end_silence(device);
     if (work == device->closed_for) {
         end_closed(dispatch, device);
         return;
@@ -291,8 +283,7 @@ void dispatch_settle(struct dispatch *dispatch, struct device *device)
 void dispatch_recheck(struct dispatch *dispatch, struct device *device)
 {
     /* Also while it is busy: nothing new is begun with a device that is gone. */
-    if (device->handle && device->silent == 0 && device->backend->device_present &&
-            !device->backend->device_present(device->handle))
+    if (device->handle && silence_look(device) == SILENCE_GONE)
         device->lost = true;
     device->recheck = device->pending > 0;
     if (device->recheck)

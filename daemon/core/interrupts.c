@@ -14,6 +14,7 @@
 #include "core/acknowledgement.h"
 #include "core/daemon.h"
 #include "core/interrupt_storm.h"
+#include "core/silence.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -42,7 +43,11 @@ struct source {
     struct acknowledgement *acknowledgement; /* NULL: it has none */
     uint64_t ticked;                         /* the count when rates were worked out last */
     uint64_t reported_us;                    /* when it was complained about */
-    bool owed, owed_masked;                  /* what the backend is told when the device is not silent */
+
+    /* As in silence_enter(): what the backend is told when the device answers again, and what it said to
+     * that. */
+    bool owed, owed_masked;
+    int owed_result;
 };
 
 struct interrupts {
@@ -74,14 +79,47 @@ const char *interrupt_state_name(enum interrupt_state state)
  * Until then nothing comes. */
 static int backend_mask(struct source *source, bool masked)
 {
-    const struct device *device = source->watched->device;
+    struct device *device = source->watched->device;
     struct backend_interrupts *handle = device->interrupts;
+    int r = 0;
 
-    source->owed = device->silent > 0;
+    source->owed = !silence_enter(device);
     source->owed_masked = masked;
-    if (source->owed)
-        return 0;
-    return handle->backend->interrupts_mask(handle, source->shown.index, masked);
+    source->owed_result = 0;
+    if (!source->owed)
+        r = handle->backend->interrupts_mask(handle, source->shown.index, masked);
+    silence_leave(device);
+    return r;
+}
+
+/* On the device's worker. */
+static void handle_answers(struct device_watch *watch)
+{
+    const struct watched *watched = container_of(watch, struct watched, watch);
+    struct backend_interrupts *handle = watched->device->interrupts;
+
+    for (size_t i = 0; i < watched->device->description->interrupt_count; i++) {
+        struct source *source = &watched->sources[i];
+
+        if (source->owed)
+            source->owed_result =
+                    handle->backend->interrupts_mask(handle, source->shown.index, source->owed_masked);
+        source->owed = false;
+    }
+}
+
+/* Returns what the backend said when it was told what was owed last. */
+static int owe_nothing(struct source *source)
+{
+    struct device *device = source->watched->device;
+    int r;
+
+    silence_enter(device);
+    r = source->owed_result;
+    source->owed = false;
+    source->owed_result = 0;
+    silence_leave(device);
+    return r;
 }
 
 /* A source that is broken may be so a thousand times a second. */
@@ -314,24 +352,20 @@ static void lose(struct watched *watched, int code)
     device->interrupts_absent = error;
     for (size_t i = 0; i < device->description->interrupt_count; i++)
         watched->sources[i].shown.absent = error;
-    if (device->silent > 0 ||
-            (device->backend->device_present && !device->backend->device_present(device->handle)))
+    if (silence_look(device) != SILENCE_PRESENT)
         dispatch_recheck(watched->owner->daemon->dispatch, device);
     else
         log_warning("interrupts of %s are absent: %s", device_name(device), error.message);
 }
 
-static int handle_readable(sd_event_source *event_source, int fd, uint32_t revents, void *userdata)
+static void read_records(struct watched *watched, uint32_t revents)
 {
-    struct watched *watched = userdata;
     struct backend_interrupts *handle = watched->device->interrupts;
     struct interrupt_record records[BATCH];
     unsigned generation = watched->generation;
     size_t count = 0;
     int r = handle->backend->interrupts_read(handle, records, BATCH, &count);
 
-    (void)event_source;
-    (void)fd;
     for (size_t i = 0; i < count && watched->generation == generation; i++) {
         if (records[i].source < watched->device->description->interrupt_count)
             handle_record(&watched->sources[records[i].source], &records[i]);
@@ -340,6 +374,13 @@ static int handle_readable(sd_event_source *event_source, int fd, uint32_t reven
         r = -ENODEV; /* nothing to read, and it never waits for more */
     if (r < 0 && watched->generation == generation)
         lose(watched, r);
+}
+
+static int handle_readable(sd_event_source *event_source, int fd, uint32_t revents, void *userdata)
+{
+    (void)event_source;
+    (void)fd;
+    read_records(userdata, revents);
     return 0;
 }
 
@@ -354,7 +395,7 @@ static void handle_closing(struct device_watch *watch)
     for (size_t i = 0; i < watched->device->description->interrupt_count; i++) {
         struct source *source = &watched->sources[i];
 
-        source->owed = false;
+        owe_nothing(source);
         if (source->acknowledgement)
             acknowledgement_cancel(source->acknowledgement);
         if (source->shown.state == INTERRUPT_STORM)
@@ -415,23 +456,40 @@ static void handle_changed(struct device_watch *watch)
         begin(&watched->sources[i]);
 }
 
-static void pay(struct source *source)
+/* What could not be done when the device answered again. */
+static void note_owed(struct source *source)
 {
     bool masked = source->owed_masked;
-    int r = source->owed ? backend_mask(source, masked) : 0;
+    int r = forget_owed(source);
 
-    if (r < 0 && !masked)
+    if (r == 0)
+        return;
+    if (!masked && source->shown.state == INTERRUPT_ON)
         source->shown.state = INTERRUPT_WAITING;
-    if (r < 0)
-        complain(source, "%s: %s", masked ? "masking" : "unmasking", strerror(-r));
+    complain(source, "%s: %s", masked ? "masking" : "unmasking", strerror(-r));
 }
 
-static void handle_answers(struct device_watch *watch)
+/* What it waited for has happened: the device is quiet. */
+static void end_waiting(struct source *source)
+{
+    if (source->shown.state != INTERRUPT_WAITING)
+        return;
+    source->shown.state = INTERRUPT_ON;
+    unmask_after(source);
+}
+
+/* What came before, and has not been read yet, waits for nothing either. */
+static void handle_reset(struct device_watch *watch, bool well)
 {
     struct watched *watched = container_of(watch, struct watched, watch);
 
-    for (size_t i = 0; i < watched->device->description->interrupt_count; i++)
-        pay(&watched->sources[i]);
+    if (watched->io && well)
+        read_records(watched, 0);
+    for (size_t i = 0; watched->io && i < watched->device->description->interrupt_count; i++) {
+        note_owed(&watched->sources[i]);
+        if (well)
+            end_waiting(&watched->sources[i]);
+    }
 }
 
 /* All of them. */
@@ -478,7 +536,7 @@ static int fill(struct interrupts *interrupts)
         if (device->description->interrupt_count == 0)
             continue;
         interrupts->watched_count++;
-        *watched = (struct watched){.watch = {handle_closing, handle_changed, handle_answers},
+        *watched = (struct watched){.watch = {handle_closing, handle_changed, handle_answers, handle_reset},
                 .owner = interrupts,
                 .device = device,
                 .sources = &interrupts->sources[interrupts->count]};

@@ -32,7 +32,6 @@ struct work {
     bool own;   /* the daemon's, not a client's: no limit of queue or time holds for it */
     bool apart; /* it makes no register accesses: always for the worker, and its time tells nothing of theirs
                  */
-    bool silent; /* the device may answer nothing meanwhile, and hold up whoever looks at it: nobody does */
 
     /* How it went, for done. */
     enum work_end end;

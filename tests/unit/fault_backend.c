@@ -335,6 +335,7 @@ void fault_done(struct fault *fault)
 void fault_device(struct fault *fault, const struct backend *backend, struct device *device)
 {
     *device = (struct device){.description = &fault->description, .backend = backend};
+    pthread_mutex_init(&device->asking, NULL);
     device->region_count = fault->description.region_count;
     device->regions = calloc(device->region_count, sizeof(*device->regions));
     assert_non_null(device->regions);
