@@ -108,17 +108,23 @@ static void handle_answers(struct device_watch *watch)
     }
 }
 
-/* Returns what the backend said when it was told what was owed last. */
-static int owe_nothing(struct source *source)
+static void owe_nothing(struct source *source)
 {
-    struct device *device = source->watched->device;
-    int r;
-
-    silence_enter(device);
-    r = source->owed_result;
+    silence_enter(source->watched->device);
     source->owed = false;
     source->owed_result = 0;
-    silence_leave(device);
+    silence_leave(source->watched->device);
+}
+
+/* Something may be owed again: the next reset may have begun. */
+static int take_owed_result(struct source *source)
+{
+    int r;
+
+    silence_enter(source->watched->device);
+    r = source->owed_result;
+    source->owed_result = 0;
+    silence_leave(source->watched->device);
     return r;
 }
 
@@ -460,7 +466,7 @@ static void handle_changed(struct device_watch *watch)
 static void note_owed(struct source *source)
 {
     bool masked = source->owed_masked;
-    int r = forget_owed(source);
+    int r = take_owed_result(source);
 
     if (r == 0)
         return;

@@ -20,7 +20,7 @@ static struct {
     struct device device;
     struct principal *alice, *bob, *half;
     struct device_reset reset;
-    unsigned completed;
+    unsigned completed, left;
 } fixture;
 
 static struct access_subject users[] = {
@@ -92,7 +92,7 @@ static int tear_down(void **state)
     (void)state;
     assert_null(daemon->resets);
     assert_true(dispatch_stop(&fixture.device, 60000));
-    assert_int_equal(fixture.device.silent, 0);
+    assert_false(fixture.device.silent);
     dma_buffers_free(take_ptr(daemon->dma_buffers));
     reservations_free(daemon->reservations);
     principal_unref(&daemon->accounts, fixture.alice);
@@ -111,6 +111,14 @@ static void completed(struct device_reset *reset)
 {
     assert_ptr_equal(reset, &fixture.reset);
     fixture.completed++;
+}
+
+static void left(struct device_reset *reset, const struct error *error)
+{
+    assert_ptr_equal(reset, &fixture.reset);
+    check_error(-EIO, error->code, error,
+            "devregd stopped while fault was being reset: how that went is not known");
+    fixture.left++;
 }
 
 static int begin(
@@ -192,7 +200,7 @@ static void test_who_may(void **state)
     fixture.device.region_count = 2;
 }
 
-static void reserve(const char *holder, size_t region)
+static struct reservation *reserve(const char *holder, size_t region)
 {
     const struct reservation_window window = {&fixture.device.regions[region], 0, 3};
     const struct reservation_wish wish = {.holder = holder,
@@ -207,6 +215,7 @@ static void reserve(const char *holder, size_t region)
 
     test_that(reservations_take(fixture.daemon.reservations, &wish, &reservation, &blocking, &error) == 0,
             "%s", error.message);
+    return reservation;
 }
 
 /* Any part of it, and one's own is in nobody's way. */
@@ -265,7 +274,7 @@ static void test_reserved_meanwhile(void **state)
     must_begin(fixture.alice);
     reserve("user:bob", 1);
     sem_post(&fixture.fault.gate);
-    end(-EUSERS, "fault was not reset: it may not be any more");
+    end(-EUSERS, "fault was not reset: other is reserved by user:bob");
     assert_false(fixture.reset.attempted);
     assert_string_equal(fixture.reset.blocking->holder, "user:bob");
     assert_int_equal(atomic_load(&fixture.fault.resets), 0);
@@ -282,10 +291,47 @@ static void test_revoked_meanwhile(void **state)
     fixture.alice->scope = 0;
     admission_recheck(&fixture.daemon);
     sem_post(&fixture.fault.gate);
-    end(-EUSERS, "it may not be any more");
+    end(-EUSERS, "fault was not reset: user:alice, which allowed it, ended before its turn came");
     assert_null(fixture.reset.blocking);
     assert_int_equal(atomic_load(&fixture.fault.resets), 0);
     fixture.alice->scope = scope;
+}
+
+/* What was in its way is gone again: that is said, and it was not done. */
+static void test_reserved_for_a_while(void **state)
+{
+    struct reservation *other;
+
+    (void)state;
+    keep_busy();
+    must_begin(fixture.alice);
+    other = reserve("user:bob", 1);
+    assert_int_equal(reservations_release(fixture.daemon.reservations, other, "user:bob", false, NULL), 0);
+    sem_post(&fixture.fault.gate);
+    end(-EUSERS, "fault was not reset: another had reserved some of it before its turn came, and has no "
+                 "more: ask again");
+    assert_null(fixture.reset.blocking);
+    assert_int_equal(atomic_load(&fixture.fault.resets), 0);
+}
+
+/* The one that it was to be done with. */
+static void test_own_reservation_ends_meanwhile(void **state)
+{
+    struct reservation *own = reserve("user:alice", 0);
+    char text[80];
+
+    (void)state;
+    keep_busy();
+    must_begin(fixture.alice);
+    fixture.reset.reservation = strcpy(text, own->id);
+    assert_int_equal(reservations_release(fixture.daemon.reservations, own, "user:alice", false, NULL), 0);
+    admission_recheck(&fixture.daemon);
+    sem_post(&fixture.fault.gate);
+    end(-EUSERS, text);
+    test_that(strncmp(fixture.reset.error.message, "fault was not reset: ", 21) == 0, "%s",
+            fixture.reset.error.message);
+    assert_null(fixture.reset.blocking);
+    assert_int_equal(atomic_load(&fixture.fault.resets), 0);
 }
 
 /* As it can't be, or not now. */
@@ -364,7 +410,66 @@ static void test_others_wait(void **state)
     assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked);
     sem_post(&fixture.fault.gate);
     end(0, NULL);
-    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked + 1);
+    assert_true(atomic_load(&fixture.fault.presence_asked) > asked);
+}
+
+/* Others are not let go on with it because they never stop asking. */
+static void test_gone_meanwhile(void **state)
+{
+    struct work after = {.run = wait_at_gate, .done = forget, .apart = true};
+
+    (void)state;
+    dispatch_settle(fixture.daemon.dispatch, &fixture.device);
+    atomic_store(&fixture.fault.reset_blocks, true);
+    must_begin(fixture.alice);
+    sem_wait(&fixture.fault.entered);
+    assert_int_equal(dispatch_submit(fixture.daemon.dispatch, &fixture.device, &after, 0, NULL), 0);
+    atomic_store(&fixture.fault.present, false);
+    dispatch_recheck(fixture.daemon.dispatch, &fixture.device);
+    assert_false(fixture.device.lost);
+    sem_post(&fixture.fault.gate);
+    while (fixture.completed == 0)
+        assert_true(sd_event_run(fixture.daemon.event, 10 * 1000 * 1000) > 0);
+    assert_true(fixture.device.lost && fixture.device.pending == 1);
+    atomic_store(&fixture.fault.present, true);
+    sem_post(&fixture.fault.gate);
+    settle();
+}
+
+/* The backend did nothing to it. */
+static void test_refused(void **state)
+{
+    static const int codes[] = {-EBUSY, -EOPNOTSUPP, -EAGAIN, -ENODATA};
+    unsigned asked;
+
+    (void)state;
+    dispatch_settle(fixture.daemon.dispatch, &fixture.device);
+    asked = atomic_load(&fixture.fault.presence_asked);
+    for (size_t i = 0; i < ELEMENTS(codes); i++) {
+        atomic_store(&fixture.fault.reset_result, codes[i]);
+        must_begin(fixture.alice);
+        end(codes[i], "fault: it was told not to be reset");
+        assert_false(fixture.reset.attempted);
+    }
+    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked);
+}
+
+static void test_left(void **state)
+{
+    struct device_reset waiting = {.left = left};
+
+    (void)state;
+    atomic_store(&fixture.fault.reset_blocks, true);
+    must_begin(fixture.alice);
+    fixture.reset.left = left;
+    sem_wait(&fixture.fault.entered);
+    waiting.next = fixture.daemon.resets; /* one that has not begun */
+    fixture.daemon.resets = &waiting;
+    device_resets_leave(&fixture.daemon);
+    fixture.daemon.resets = waiting.next;
+    assert_int_equal(fixture.left, 1);
+    sem_post(&fixture.fault.gate);
+    end(0, NULL);
 }
 
 /* Memory */
@@ -451,11 +556,16 @@ int main(void)
             TEST(test_own_reservation),
             TEST(test_reserved_meanwhile),
             TEST(test_revoked_meanwhile),
+            TEST(test_reserved_for_a_while),
+            TEST(test_own_reservation_ends_meanwhile),
             TEST(test_no_way),
             TEST(test_absent),
             TEST(test_daemon_stops),
             TEST(test_failure),
             TEST(test_others_wait),
+            TEST(test_gone_meanwhile),
+            TEST(test_refused),
+            TEST(test_left),
             TEST(test_retained_is_given_back),
             TEST(test_retained_after_a_failure),
     };

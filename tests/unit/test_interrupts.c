@@ -65,53 +65,6 @@ static void expect_reason(const char *text)
             text);
 }
 
-static sem_t silent_gate;
-
-static void wait_at_gate(struct work *work)
-{
-    (void)work;
-    while (sem_wait(&silent_gate) < 0)
-        continue;
-}
-
-static void forget_work(struct work *work)
-{
-    (void)work;
-}
-
-/* While the device is silent nobody masks anything with it, nor looks whether it is there: it is done
- * afterwards, and only what holds then. */
-static void test_silent_device(void **state)
-{
-    struct work work = {.run = wait_at_gate, .done = forget_work, .apart = true, .silent = true};
-    unsigned asked = atomic_load(&fixture.fault.presence_asked);
-    struct error error = {0};
-
-    (void)state;
-    sem_init(&silent_gate, 0, 0);
-    assert_int_equal(dispatch_submit(fixture.daemon.dispatch, &fixture.device, &work, 0, NULL), 0);
-    assert_int_equal(interrupts_mask(fixture.daemon.interrupts, fixture.first, true, "user:me", &error), 0);
-    expect_change(EVENT_MASK, true, "user:me");
-    expect_state(fixture.first, "masked");
-    assert_int_equal(interrupts_mask(fixture.daemon.interrupts, fixture.second, true, "user:me", &error), 0);
-    assert_int_equal(
-            interrupts_mask(fixture.daemon.interrupts, fixture.second, false, "user:me", &error), 0);
-    dispatch_recheck(fixture.daemon.dispatch, &fixture.device);
-    assert_int_equal(fake.mask_count, 0);
-    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked);
-    sem_post(&silent_gate);
-    while (fixture.device.pending > 0)
-        assert_true(sd_event_run(fixture.daemon.event, 10 * 1000 * 1000) > 0);
-    assert_int_equal(fake.mask_count, 2);
-    assert_true(fake.masks[0].source == 0 && !fake.masks[0].masked);
-    assert_true(fake.masks[1].source == 1 && fake.masks[1].masked);
-    assert_int_equal(atomic_load(&fixture.fault.presence_asked), asked + 1);
-    fake.mask_count = 0;
-    assert_int_equal(interrupts_mask(fixture.daemon.interrupts, fixture.first, false, "user:me", &error), 0);
-    expect_mask(1, false); /* at once again */
-    sem_destroy(&silent_gate);
-}
-
 static void test_backend_without(void **state)
 {
     (void)state;
@@ -303,7 +256,6 @@ int main(void)
             cmocka_unit_test_setup_teardown(test_sources, set_up_acknowledged, tear_down),
             cmocka_unit_test_setup_teardown(test_opened_for_somebody, set_up_closed, tear_down),
             cmocka_unit_test_setup_teardown(test_absent_device, set_up_closed, tear_down),
-            cmocka_unit_test_setup_teardown(test_silent_device, set_up, tear_down),
             cmocka_unit_test_setup_teardown(test_backend_without, set_up_closed, tear_down),
             cmocka_unit_test_setup_teardown(test_refused, set_up_closed, tear_down),
             cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),
