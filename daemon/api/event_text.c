@@ -99,6 +99,7 @@ static void put_driver(struct json_writer *writer, const struct event *event)
     put_time(writer, event);
 }
 
+/* By whom is for all who may list the device: so is who has reserved or masked some of it. */
 static void put_reset(struct json_writer *writer, const struct event *event)
 {
     json_put_string(writer, "device", device_name(event->device));

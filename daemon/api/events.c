@@ -351,7 +351,7 @@ static int take_kind(struct subscriber *subscriber, const char *name, struct err
     }
     return error_set(error, -EINVAL,
             "there are no events of the kind '%.32s': there are "
-            "interrupt, mask, storm, device, driver and daemon",
+            "interrupt, mask, storm, device, driver, reset and daemon",
             name);
 }
 

@@ -23,6 +23,8 @@ JSON = {"Content-Type": "application/json"}
 def configuration():
     return {"access": [{"principals": ["user:*"], "permissions": ["all"]},
                        {"principals": ["token:part"], "permissions": ["list", "write"], "regions": ["edu"], "ranges": ["0x0-0x7"]},
+                       {"principals": ["token:looker"], "permissions": ["list"], "regions": ["edu"]},
+                       {"principals": ["token:looker"], "permissions": ["interrupt"], "regions": ["odd"]},
                        {"principals": ["token:reader"], "permissions": ["list", "read", "reserve", "dma", "interrupt"]},
                        {"principals": ["token:alice", "token:bob"], "permissions": ["list", "read", "write", "reserve", "dma"]}],
             "devices": [{**board.sim("edu", "edu"), "interrupts": [{}]}, board.sim("odd", "odd"), board.sim("ram", "ram", size=0x100)]}
@@ -159,6 +161,25 @@ def test_event(daemon, root, headers):
             assert first.kind == second.kind == "reset"
             assert list(first.data) == ["device", "by", "time"]
             assert (first.data["device"], first.data["by"], second.data["device"]) == ("edu", "token:alice", "odd")
+
+
+def test_who_is_told_by_whom(daemon, root, headers):
+    """Whoever may list the device: they see who has reserved or masked some of it, too."""
+    looker, alice = headers("looker"), headers("alice")
+    by = root.ask("POST", "/v1/interrupts/edu/mask", {}).ok().json["masked_by"]
+    held = root.ask("POST", "/v1/reservations", {"region": "edu"}, headers=alice).json["id"]
+    assert root.get(f"/v1/reservations/{held}", headers=looker).json["holder"] == "token:alice"
+    assert root.get("/v1/interrupts/edu", headers=looker).json["masked_by"] == by != ""
+    with board.Subscription(daemon.place(), headers=looker, since=0, kind="reset") as stream:
+        stream.begin()
+        reset(root, "odd").ok()     # of which nothing may be listed
+        reset(root, "edu", alice).ok()
+        event = stream.events(1)[0]
+        assert (event.data["device"], event.data["by"]) == ("edu", "token:alice")
+
+
+def test_unknown_kind_of_event(root):
+    assert "driver, reset and daemon" in root.get("/v1/events?kind=nothing").problem(400, "malformed")["detail"]
 
 
 def test_audit(daemon, root, headers):
