@@ -366,15 +366,17 @@ static int stop_device(struct run *run, struct device *device)
     return 0;
 }
 
-/* A thread that is inside a device access can't be ended, and what it uses can't be freed: the kernel clears
- * up behind the process. */
+/* A thread that is inside a device access can't be ended, and what it uses can't be freed; nor can a request
+ * that still waits for one, though the access has returned after the loop's end. The kernel clears up behind
+ * the process. */
 static void take_down(struct run *run)
 {
     if (run->daemon.inventory)
         for_each_device(run, stop_device);
     device_resets_leave(&run->daemon);
-    if (run->stuck) {
-        log_warning("a device access does not return: leaving it behind");
+    if (run->stuck || (run->server && server_active(run->server) > 0)) {
+        log_warning("%s: leaving it behind",
+                run->stuck ? "a device access does not return" : "a device access returned too late");
         for (size_t i = 0; i < run->listening_count; i++) {
             if (listen_is_path(run->listening[i]))
                 unlink(run->listening[i]);
