@@ -221,6 +221,8 @@ static void sim_region_close(struct backend_region *base)
     pthread_mutex_lock(&region->device->lock);
     region->device->region = NULL;
     region->device->line.count = 0;
+    if (region->device->taker) /* else what opens next would begin with an interrupt of this one's */
+        sim_interrupts_forget_pending(region->device->taker->interrupts);
     free_retained(region->device);
     pthread_mutex_unlock(&region->device->lock);
     region->device->board->close(region->state);

@@ -307,7 +307,7 @@ static void test_region_comes_and_goes(void **state)
     sim_write(board, 0x20, 4, 0x80);
     sim_write(board, 0x08, 4, 5);
     backend->region_close(board->region);
-    mask(fixture, false); /* the board that it pended of is no more: the next acknowledges what it finds */
+    mask(fixture, false); /* the board that it pended of is no more */
     assert_int_equal(
             backend->region_open(board->device, &board->region_description, &board->region, NULL), 0);
     board->region->backend = backend;
