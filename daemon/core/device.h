@@ -45,19 +45,19 @@ struct device {
     struct worker *worker;
     size_t pending;           /* works that the worker has not given back */
     struct device *next_busy; /* in the list of devices that had work pending */
-    bool busy;                /* it is in that list */
     uint64_t cost_ns;         /* what an access takes, as lately measured; 0: not known */
     uint64_t slow_until_us;   /* it was found slow: nothing runs inline until then */
     uint64_t slow_for_us;     /* how long it was sent away for */
+    bool busy;                /* it is in the list of those */
     bool lost;                /* an access found it gone: close it as soon as it is idle */
     bool faulted;             /* an access got a bus fault: its mappings may have been revoked */
     bool interrupts_lost;     /* they can't be read any more: open them anew */
     bool recheck;             /* it was to be looked at while it was busy */
     bool noted;               /* the last event about it says that it is present */
+    bool closed;              /* it is closed, and closed_for is with the worker */
     atomic_bool stopping;     /* its work is to end at once; read by its worker */
     struct work *closed_for;  /* work that needs it closed: waits, or is done; NULL: none */
     const char *closed_why;   /* "is being bound to a driver" */
-    bool closed;              /* it is closed, and closed_for is with the worker */
     struct work close;        /* before it, also with the worker: closes what was released */
     struct backend_device *released;
     struct dispatch_wait *waiting_for_open;
