@@ -48,10 +48,10 @@ MACHINES = {
         bridge="pcie-root-port,chassis={number}", behind="0x0",
         has=frozenset({"routes"}), has_platform_device=False,
         is_shown_by=("GICv3: ", "devreg 0000:00:0b.0: Adding to iommu group")),
-    # The last three arguments: see riglib/machine.py.
+    # The last four arguments: see riglib/machine.py.
     "i386": Machine(
         qemu="qemu-system-x86_64 -machine pc -cpu max",
-        arguments="console=ttyS0 mitigations=off tsc=reliable no_timer_check",
+        arguments="console=ttyS0 mitigations=off tsc=reliable no_timer_check noreplace-smp",
         bridge="pci-bridge,chassis_nr={number}", behind="0x1",
         has=frozenset({"routes", "pc"}), has_platform_device=True,
         is_shown_by=("-686-pae ", "HIGHMEM available"),

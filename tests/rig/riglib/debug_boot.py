@@ -9,11 +9,10 @@ MEMORY_MIB = 1024
 TIMEOUT_S = 600
 
 # The log of a test's splats is long, and its first lines are the ones that matter. Addresses that stay the same from start
-# to start, and a second less to boot. One processor until devregd is up (rig-processors.service): two emulated ones
-# mostly wait for each other's locks, and the boot takes twice as long. Interrupts are routed by the firmware's older
-# table: ACPI's is a program of thousands of allocations, run each time a device is enabled, and with all that is checked
-# and recorded it takes longer than the 30 s that the kernel gives it.
-ARGUMENTS = "log_buf_len=4M nokaslr maxcpus=1 acpi=noirq"
+# to start, and a second less to boot. Interrupts are routed by the firmware's older table: ACPI's is a program of
+# thousands of allocations, run each time a device is enabled, and with all that is checked and recorded it takes longer
+# than the 30 s that the kernel gives it.
+ARGUMENTS = "log_buf_len=4M nokaslr acpi=noirq"
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class Kernel:
     module_options: tuple = ()          # for make, when a module is built
     memory_mib: int = 512
     arguments: str = ""                 # for the kernel
-    timeout_s: float = 180              # for a boot
+    timeout_s: float = 300              # for a boot
 
 
 @dataclasses.dataclass
