@@ -16,7 +16,7 @@ RIG = pathlib.Path(__file__).parent.parent / "rig" / "rig"
 BITS = ("64", "32")
 # Of one case; the debug kernel takes several times as long for everything.
 CASE_TIMEOUT_S = {"debug": 600}
-DEFAULT_CASE_TIMEOUT_S = 120
+DEFAULT_CASE_TIMEOUT_S = 300
 # What cases need that every rig has.
 HAS = {"pc", "disk"}
 

@@ -93,17 +93,17 @@ def http():
 def devregctl():
     def run(*words):
         command = [os.environ["DEVREGCTL"], "-H", os.environ["DEVREG_HOST"], *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
     return run
 
 
 @pytest.fixture
 def eventually():
-    """eventually(function) calls it until it returns something true, for at most ten seconds."""
+    """eventually(function) calls it until it returns something true, for at most a minute."""
     def wait(function):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not (result := function()):
-            assert time.monotonic() < end, "it did not come true in ten seconds"
+            assert time.monotonic() < end, "it did not come true in a minute"
             time.sleep(0.05)
         return result
     return wait

@@ -15,7 +15,7 @@ DISK = "0000:00:03.0"
 
 
 def wait_until_served(http):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         try:
             return http.get("/v1/status")

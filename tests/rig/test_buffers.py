@@ -78,7 +78,7 @@ def edu(devregctl):
             return int(self.run("read", f"{device}:{COMMAND}", "--width", 64), 16) & RUNNING
 
         def wait(self, device):
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while self.running(device):
                 assert time.monotonic() < end
                 time.sleep(0.05)

@@ -11,14 +11,14 @@ from . import cpio
 from .common import RIG, RigError, locked
 
 HOST_ALIAS = "rig"
-CONNECT_TIMEOUT_S = 60
+CONNECT_TIMEOUT_S = 180
 
 # The cheapest under emulation: the default key exchange and AES cost seconds there.
 SSH_OPTIONS = {
     "BatchMode": "yes", "IdentityFile": "key", "IdentitiesOnly": "yes", "UserKnownHostsFile": "known_hosts",
     "GlobalKnownHostsFile": "/dev/null", "StrictHostKeyChecking": "yes", "HostKeyAlias": HOST_ALIAS,
     "HostKeyAlgorithms": "ssh-ed25519", "KexAlgorithms": "curve25519-sha256",
-    "Ciphers": "chacha20-poly1305@openssh.com", "ConnectTimeout": "10", "LogLevel": "ERROR",
+    "Ciphers": "chacha20-poly1305@openssh.com", "ConnectTimeout": "60", "LogLevel": "ERROR",
     "ControlPath": "ssh.sock", "ControlMaster": "no",
 }
 

@@ -8,7 +8,7 @@ import time
 
 from .common import RigError
 
-TIMEOUT_S = 15
+TIMEOUT_S = 60
 
 
 class Qmp:
