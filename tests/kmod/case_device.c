@@ -8,9 +8,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define PCI_COMMAND 4
-#define BUS_MASTER  4
-
 static void info_of_edu(void)
 {
     struct opened edu = open_edu();

@@ -9,9 +9,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PCI_COMMAND     4
-#define BUS_MASTER      4
-
 #define DMA_SOURCE      0x80
 #define DMA_DESTINATION 0x88
 #define DMA_COUNT       0x90

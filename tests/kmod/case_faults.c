@@ -212,8 +212,8 @@ static int make_acknowledge(void)
     struct devreg_acknowledge acknowledge = {.argsz = sizeof(acknowledge),
             .flags = DEVREG_ACKNOWLEDGE_READ | DEVREG_ACKNOWLEDGE_WRITE,
             .width = 4,
-            .status = 0x24,
-            .acknowledge = 0x64};
+            .status = EDU_STATUS,
+            .acknowledge = EDU_ACKNOWLEDGE};
     return ioctl(interrupts, DEVREG_SET_ACKNOWLEDGE, &acknowledge);
 }
 

@@ -36,7 +36,7 @@ static struct sound open_sound(uint32_t records)
     return sound;
 }
 
-static void raise_it(const struct sound *sound)
+static void raise_line(const struct sound *sound)
 {
     write_value(sound->region, COMMAND, 1, COMMAND_RAISE);
 }
@@ -66,7 +66,7 @@ static void masks_itself(void)
 {
     struct sound sound = open_sound(0);
     context("masked when it is opened");
-    raise_it(&sound);
+    raise_line(&sound);
     check_no_interrupt(sound.interrupts);
     for (uint64_t number = 1; number < 20; number++) {
         context("number %llu, still up", (unsigned long long)number);
@@ -80,7 +80,7 @@ static void masks_itself(void)
     read_value(sound.region, STATUS, 1);
     unmask(sound.interrupts);
     check_no_interrupt(sound.interrupts);
-    raise_it(&sound);
+    raise_line(&sound);
     check_equal(take_interrupt(sound.interrupts).number, 20);
     read_value(sound.region, STATUS, 1);
 }
@@ -92,7 +92,7 @@ static void acknowledged(void)
     unmask(sound.interrupts);
     for (uint64_t number = 1; number < 100; number++) {
         context("number %llu", (unsigned long long)number);
-        raise_it(&sound);
+        raise_line(&sound);
         struct devreg_interrupt record = take_interrupt(sound.interrupts);
         check_equal(record.number, number);
         check_equal(record.value, ANSWER_IS_HERE);
@@ -101,13 +101,13 @@ static void acknowledged(void)
     check_no_interrupt(sound.interrupts);
     context("the status asks for nothing: whether the line is up is not known");
     acknowledge_by_reading(&sound, 0x01);
-    raise_it(&sound);
+    raise_line(&sound);
     struct devreg_interrupt record = take_interrupt(sound.interrupts);
     check_equal(record.value, ANSWER_IS_HERE);
     check_equal(record.flags, DEVREG_INTERRUPT_VALUE | DEVREG_INTERRUPT_MASKED);
     unmask(sound.interrupts);
     check_no_interrupt(sound.interrupts);
-    raise_it(&sound);
+    raise_line(&sound);
     check_equal(take_interrupt(sound.interrupts).number, 101);
 }
 
@@ -117,12 +117,12 @@ static void flooded(void)
     acknowledge_by_reading(&sound, ANSWER_IS_HERE);
     unmask(sound.interrupts);
     for (uint64_t i = 1; i <= 5; i++) {
-        raise_it(&sound);
+        raise_line(&sound);
         uint64_t deadline = now_ms() + INTERRUPT_WAIT_MS;
         while (interrupt_sequence(sound.interrupts) != i)
             check(now_ms() < deadline);
     }
-    raise_it(&sound);
+    raise_line(&sound);
     sleep_ms(100);
     check_equal(interrupt_sequence(sound.interrupts), 5);
     for (uint64_t i = 2; i <= 5; i++) {
@@ -141,7 +141,7 @@ static void goes_while_up(void)
         context("round %d", round);
         struct sound sound = open_sound(0);
         unmask(sound.interrupts);
-        raise_it(&sound);
+        raise_line(&sound);
         take_interrupt(sound.interrupts);
         if (round % 2)
             unmask(sound.interrupts);

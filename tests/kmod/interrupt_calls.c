@@ -2,6 +2,7 @@
 // Interrupts, as functions.
 #include "kmodtest.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -79,4 +80,44 @@ uint64_t interrupt_sequence(int interrupts)
     uint64_t sequence = strtoull(line + strlen("devreg-sequence:"), NULL, 10);
     free(text);
     return sequence;
+}
+
+struct source open_source(const char *pci, uint32_t kind, uint32_t records)
+{
+    struct source source = {.control = open_control()};
+    source.device = fine(open_device(source.control, DEVREG_DEVICE_PCI, pci, NULL));
+    source.region = fine(claim_resource(source.device, 0, 0, 0, 0, "source", NULL));
+    // What an earlier case has left.
+    write_value(source.region, EDU_ACKNOWLEDGE, 4, UINT32_MAX);
+    source.interrupts = fine(open_interrupts(source.device, kind, 1, records));
+    fine(fcntl(source.interrupts, F_SETFL, O_NONBLOCK));
+    return source;
+}
+
+void close_source(struct source *source)
+{
+    close(source->interrupts);
+    close(source->region);
+    close(source->device);
+    close(source->control);
+}
+
+void raise_it(const struct source *source, uint32_t status)
+{
+    write_value(source->region, EDU_RAISE, 4, status);
+}
+
+uint64_t status_of(const struct source *source)
+{
+    return read_value(source->region, EDU_STATUS, 4);
+}
+
+struct devreg_acknowledge edu_acknowledge(void)
+{
+    return (struct devreg_acknowledge){.argsz = sizeof(struct devreg_acknowledge),
+            .flags = DEVREG_ACKNOWLEDGE_READ | DEVREG_ACKNOWLEDGE_WRITE,
+            .width = 4,
+            .status = EDU_STATUS,
+            .acknowledge = EDU_ACKNOWLEDGE,
+            .mask = UINT64_MAX};
 }

@@ -35,8 +35,9 @@ struct test_case {
 /* One table for each file of cases; the last row is empty. */
 extern const struct test_case abi_cases[], argument_cases[], text_cases[], claim_cases[], foreign_cases[],
         access_cases[], port_cases[], mapping_cases[], vma_cases[], device_cases[], removal_cases[],
-        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[], line_cases[],
-        buffer_cases[], dma_cases[];
+        right_cases[], load_cases[], race_cases[], fault_cases[], interrupt_cases[],
+        interrupt_record_cases[], interrupt_end_cases[], vector_cases[], line_cases[], buffer_cases[],
+        dma_cases[];
 
 /* Holds the module by what `what` says until it is killed: for tests of rmmod. False when that is not known.
  */
@@ -143,6 +144,23 @@ void check_no_interrupt(int interrupts);
 /* How many have come, read or not. */
 uint64_t interrupt_sequence(int interrupts);
 
+/* One of QEMU's edus as a source of interrupts; all of it must work. */
+
+struct source {
+    int control, device, region, interrupts;
+};
+
+#define EDU_STATUS      0x24 /* its registers, in octets; QEMU's docs/specs/edu.txt */
+#define EDU_RAISE       0x60
+#define EDU_ACKNOWLEDGE 0x64
+
+struct source open_source(const char *pci, uint32_t kind, uint32_t records);
+void close_source(struct source *source);
+void raise_it(const struct source *source, uint32_t status);
+uint64_t status_of(const struct source *source);
+/* edu's own: reads the status and writes it back to where it is acknowledged. */
+struct devreg_acknowledge edu_acknowledge(void);
+
 /* Buffers: likewise. */
 
 /* Of one object or one piece, without alignment and boundary. ret_buffer may be NULL. */
@@ -233,6 +251,10 @@ int settle(void);
 void name_behind(const char *bridge, char ret_name[64]);
 /* Unbinds it and lets the kernel choose its driver again. */
 void give_up_device(const char *pci);
+
+#define PCI_COMMAND   4 /* where that word is, and bits of it */
+#define BUS_MASTER    4
+#define LINE_DISABLED 0x400
 
 /* The 16 bits of PCI configuration space at the offset. */
 uint16_t config_word(const char *pci, unsigned offset);

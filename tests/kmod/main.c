@@ -28,8 +28,8 @@
 
 static const struct test_case *const tables[] = {abi_cases, argument_cases, text_cases, claim_cases,
         foreign_cases, access_cases, port_cases, mapping_cases, vma_cases, device_cases, right_cases,
-        load_cases, race_cases, removal_cases, interrupt_cases, line_cases, buffer_cases, dma_cases,
-        fault_cases};
+        load_cases, race_cases, removal_cases, interrupt_cases, interrupt_record_cases, interrupt_end_cases,
+        vector_cases, line_cases, buffer_cases, dma_cases, fault_cases};
 
 // Lines that a healthy kernel does not write.
 static const char TROUBLE[] =
