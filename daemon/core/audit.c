@@ -59,9 +59,9 @@ struct audit {
     struct slot *first, **end;
     uint64_t lost;
     bool ending, ended;
+    uint64_t until_us; /* when ending: monotonic; 0 before */
 
-    atomic_size_t used;         /* slots */
-    atomic_uint_fast64_t until; /* when ending: monotonic microseconds; 0 before */
+    atomic_size_t used; /* slots */
 
     /* The thread's own. */
     struct sockaddr_un address;
@@ -178,11 +178,14 @@ void audit_write(struct audit *audit, const struct audit_record *record)
         wake_thread(audit);
 }
 
-static bool is_over(const struct audit *audit)
+static bool is_over(struct audit *audit)
 {
-    uint64_t until = atomic_load(&audit->until);
+    uint64_t until_us;
 
-    return until && clock_now_us() >= until;
+    pthread_mutex_lock(&audit->lock);
+    until_us = audit->until_us;
+    pthread_mutex_unlock(&audit->lock);
+    return until_us && clock_now_us() >= until_us;
 }
 
 /* Connected, so that poll() knows when the journal has room. */
@@ -415,8 +418,8 @@ static bool wait_until_ended(struct audit *audit, unsigned timeout_ms)
     struct timespec last = {(time_t)(last_us / 1000000), (long)(last_us % 1000000) * 1000};
     bool ended;
 
-    atomic_store(&audit->until, until_us);
     pthread_mutex_lock(&audit->lock);
+    audit->until_us = until_us;
     audit->ending = true;
     pthread_mutex_unlock(&audit->lock);
     wake_thread(audit);
