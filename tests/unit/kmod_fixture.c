@@ -30,6 +30,7 @@ int __real_open64(const char *path, int flags, ...);
 int __wrap_access(const char *path, int mode);
 int __real_access(const char *path, int mode);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __wrap___ioctl_time64(int fd, unsigned long request, void *argument);
 int __wrap_poll(struct pollfd *files, nfds_t count, int timeout);
 
 static int refuse(int code)
@@ -340,6 +341,12 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
     default:
         return refuse(-ENOTTY);
     }
+}
+
+/* What it is called where the C library has one for a time_t of 32 bits, too. */
+int __wrap___ioctl_time64(int fd, unsigned long request, void *argument)
+{
+    return __wrap_ioctl(fd, request, argument);
 }
 
 void module_set_up(void)

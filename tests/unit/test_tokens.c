@@ -23,12 +23,19 @@ static char secret[TOKEN_SECRET_SIZE];
 static struct error error;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap___clock_gettime64(clockid_t clock, struct timespec *now);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
     now->tv_sec = (time_t)(clock == CLOCK_REALTIME ? date : boottime);
     now->tv_nsec = 0;
     return 0;
+}
+
+/* What it is called where the C library has one for a time_t of 32 bits, too. */
+int __wrap___clock_gettime64(clockid_t clock, struct timespec *now)
+{
+    return __wrap_clock_gettime(clock, now);
 }
 
 static int save(void *context, struct error *ret_error)
