@@ -95,7 +95,7 @@ static int explain_refusal(const struct region_description *description, int cod
                         ? "another region, or another program, has claimed it through devreg.ko"
                         : "unbind that driver first");
     return error_set(
-            error, code, "mapping 0x%" PRIx64 " of /dev/mem: %s", description->base, strerror(-code));
+            error, code, "mapping 0x%" PRIx64 " of /dev/mem: %s", description->base, mapping_strerror(code));
 }
 
 static int devmem_region_open(struct backend_device *device, const struct region_description *description,

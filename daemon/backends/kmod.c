@@ -270,7 +270,7 @@ static int kmod_region_open(struct backend_device *base, const struct region_des
     if (info.flags & DEVREG_REGION_MAPPABLE) {
         r = mapping_open(region->file, 0, info.size, !description->read_only, &region->mapping);
         if (r < 0)
-            return error_set(error, r, "mapping %s: %s", description->name, strerror(-r));
+            return error_set(error, r, "mapping %s: %s", description->name, mapping_strerror(r));
     }
     region->base.type = info.flags & DEVREG_REGION_PORTS ? REGION_IOPORT : REGION_MMIO;
     region->base.size = info.size;

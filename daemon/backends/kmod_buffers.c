@@ -35,7 +35,7 @@ int kmod_buffers_describe(int device, const char *name, struct dma_state *ret_st
     if (r < 0)
         return error_set(error, r, "DMA of %s: %s", name, strerror(-r));
     *ret_state = (struct dma_state){.translated = info.flags & DEVREG_BUFFER_TRANSLATED,
-            .size_max = info.size_max,
+            .size_max = info.size_max < MAPPING_MOST ? info.size_max : MAPPING_MOST,
             .total_max = info.total_max,
             .total = info.total,
             .retained = info.retained,
@@ -134,8 +134,12 @@ static int allocate(int device, const char *name, const struct buffer_wish *wish
             .size = wish->size,
             .alignment = wish->alignment,
             .boundary = wish->boundary};
-    int r = wish->count > DEVREG_OBJECTS_MAX ? -ENOSPC : kmod_call(device, DEVREG_ALLOCATE_BUFFER, &request);
+    int r = -E2BIG; /* what can't be mapped is not allocated first */
 
+    if (wish->count > DEVREG_OBJECTS_MAX)
+        r = -ENOSPC;
+    else if (wish->size <= MAPPING_MOST / wish->count)
+        r = kmod_call(device, DEVREG_ALLOCATE_BUFFER, &request);
     if (r < 0)
         return explain_refusal(device, name, wish, r, error);
     *ret_request = request;
@@ -178,8 +182,9 @@ int kmod_buffer_open(int device, const char *name, const struct buffer_wish *wis
     if (buffer->file < 0)
         return buffer->file;
     r = mapping_open(buffer->file, 0, got.mapped_size, true, &buffer->mapping);
-    if (r < 0)
-        return error_set(error, r, "mapping a buffer of %s: %s", name, strerror(-r));
+    if (r < 0) /* a pool may take more than its objects have */
+        return error_set(error, got.mapped_size > MAPPING_MOST ? -E2BIG : r, "mapping a buffer of %s: %s",
+                name, mapping_strerror(r));
     buffer->base.data = buffer->mapping.start;
     buffer->base.size = got.mapped_size;
     buffer->base.bus_address = got.bus_address;

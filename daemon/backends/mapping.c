@@ -5,10 +5,17 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "backends/bus_guard.h"
+
+/* Where words have 32 bits the kernel takes an offset in one of them, as a number of 4 KiB. */
+static bool is_beyond_words(uint64_t offset)
+{
+    return sizeof(long) < sizeof(offset) && offset >> 12 > UINT32_MAX;
+}
 
 int mapping_open_after(
         int fd, uint64_t offset, uint64_t skip, uint64_t size, bool writable, struct mapping *ret_mapping)
@@ -18,7 +25,7 @@ int mapping_open_after(
     void *start;
 
     if (size == 0 || __builtin_add_overflow(size, skip, &length) || length > SIZE_MAX - page ||
-            offset > INT64_MAX)
+            offset > INT64_MAX || is_beyond_words(offset))
         return -EOVERFLOW;
     length = (length + page - 1) & ~(page - 1);
     start = mmap(
@@ -41,6 +48,14 @@ void mapping_close(struct mapping *mapping)
     if (mapping->start)
         munmap(mapping->start, mapping->length);
     *mapping = (struct mapping){0};
+}
+
+const char *mapping_strerror(int code)
+{
+    if (sizeof(void *) >= 8 || (code != -EOVERFLOW && code != -ENOMEM))
+        return strerror(-code);
+    return "a devregd of 32 bits can't map as much, or as far: take a smaller part of it, or a devregd of "
+           "64 bits";
 }
 
 width_set mapping_widths(void)

@@ -9,6 +9,9 @@
 
 #include "backends/backend.h"
 
+/* Octets. No mapping is larger, whatever there is room for. */
+#define MAPPING_MOST ((uint64_t)PTRDIFF_MAX)
+
 struct mapping {
     void *start;              /* of the whole pages */
     size_t length;            /* octets mapped */
@@ -25,6 +28,9 @@ int mapping_open(int fd, uint64_t offset, uint64_t size, bool writable, struct m
 int mapping_open_after(
         int fd, uint64_t offset, uint64_t skip, uint64_t size, bool writable, struct mapping *ret_mapping);
 void mapping_close(struct mapping *mapping);
+
+/* strerror() for what the two return; where addresses are scarce it says so. */
+const char *mapping_strerror(int code);
 
 /* The widths that one load or store of this machine can make. */
 width_set mapping_widths(void);

@@ -196,7 +196,7 @@ static int map_memory(struct pci_region *region, const char *function, const str
     if (r == -EINVAL)
         return explain_refusal(function, resource, description, error);
     if (r < 0)
-        return error_set(error, r, "mapping BAR %u: %s", description->bar, strerror(-r));
+        return error_set(error, r, "mapping BAR %u: %s", description->bar, mapping_strerror(r));
     return 0;
 }
 

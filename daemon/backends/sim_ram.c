@@ -54,7 +54,7 @@ static int ram_open(const struct device_description *description, const struct r
         return fd;
     r = mapping_open(fd, 0, region->size, true, &ram->mapping);
     if (r < 0)
-        return error_set(error, r, "mapping the simulated memory: %s", strerror(-r));
+        return error_set(error, r, "mapping the simulated memory: %s", mapping_strerror(r));
     ram->is_file = description->path;
     *ret_state = take_ptr(ram);
     return 0;

@@ -233,7 +233,7 @@ static int map_memory(const struct uio_device *device, const struct uio_place *p
                 device->base.address, place->map);
     if (r < 0)
         return error_set(error, r, "mapping the UIO map %u of %s: %s", place->map, device->base.address,
-                strerror(-r));
+                mapping_strerror(r));
     return 0;
 }
 

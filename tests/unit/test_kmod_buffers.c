@@ -76,6 +76,9 @@ static void test_describe(void **state)
     assert_int_equal(described.retained, 8192);
     assert_int_equal(described.reserved, 32 << 20);
     assert_int_equal(described.reserved_free, 16 << 20);
+    module.dma.size_max = UINT64_MAX; /* what can be mapped is less */
+    assert_int_equal(kmod->dma_describe(edu.device, &described, &error), 0);
+    assert_true(described.size_max == PTRDIFF_MAX);
     module.dma.flags = DEVREG_BUFFER_TRANSLATED;
     assert_int_equal(kmod->dma_describe(edu.device, &described, &error), 0);
     assert_true(described.translated);
@@ -235,8 +238,10 @@ static void test_refused(void **state)
                                     scattered = {BUFFER_SCATTERED, 1, 1, 32, 4096, 0, true, true},
                                     pool = {BUFFER_POOL, 8, 7, 24, 8, 0, true, true},
                                     many = {BUFFER_POOL, 1 << 20, 1 << 10, 24, 8, 0, true, true},
-                                    endless = {
-                                            BUFFER_POOL, UINT64_C(1) << 60, 1 << 10, 24, 8, 0, true, true};
+                                    endless = {BUFFER_POOL, UINT64_C(1) << 60, 1 << 10, 24, 8, 0, true,
+                                            true},
+                                    unmappable = {BUFFER_SCATTERED, (uint64_t)PTRDIFF_MAX + 1, 1, 32, 4096,
+                                            0, true, true};
     static const struct {
         const struct buffer_wish *wish;
         int result;
@@ -247,7 +252,6 @@ static void test_refused(void **state)
                     "less or free some"},
             {&large, -E2BIG, "one buffer has 67108864 octets at most: ask for less"},
             {&many, -E2BIG, "one buffer has 67108864 octets at most"},
-            {&endless, -E2BIG, "one buffer has 67108864 octets at most"},
             {&page, -ENOSPC, "edu has 4096 buffers, which is the most: free some"},
             {&page, -ENOMEM,
                     "no such memory in one piece now where 32 address bits reach: ask for less, for kind "
@@ -264,6 +268,7 @@ static void test_refused(void **state)
             {&page, -EIO, "allocating a buffer for edu: Input/output error"},
     };
     struct buffer_wish wrong = pool;
+    char most[64];
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
@@ -277,6 +282,11 @@ static void test_refused(void **state)
     expect_refused(&page, -E2BIG, "more than there may be");
     /* What needs no module to be refused. */
     module.logged = 0;
+    module.allocate_result = module.dma_result = 0;
+    expect_refused(&endless, -E2BIG, "one buffer has 67108864 octets at most");
+    module.dma.size_max = UINT64_MAX;
+    snprintf(most, sizeof(most), "one buffer has %td octets at most: ask for less", PTRDIFF_MAX);
+    expect_refused(&unmappable, -E2BIG, most);
     wrong.count = (UINT64_C(1) << 32) + 1;
     expect_refused(&wrong, -ENOSPC, "a pool has at most 1048576 objects");
     wrong = page;

@@ -19,6 +19,10 @@
 #include "backends/mapping.h"
 #include "util/cleanup.h"
 
+#if defined(__x86_64__) || defined(__i386__)
+#define X86
+#endif
+
 static size_t page;
 
 static int set_up(void **state)
@@ -96,6 +100,31 @@ static void test_impossible_windows(void **state)
     assert_int_equal(mapping_open(fd, UINT64_MAX - 4095, 4096, true, &mapping), -EOVERFLOW);
     assert_true(mapping_open(fd, INT64_MAX - 4095, 8192, true, &mapping) < 0);
     assert_int_equal(mapping_open(-1, 0, 4096, true, &mapping), -EBADF);
+    if (sizeof(void *) >= 8)
+        return;
+    assert_int_equal(mapping_open(fd, 0, UINT64_C(1) << 32, true, &mapping), -EOVERFLOW);
+    assert_int_equal(mapping_open(fd, 0, (UINT64_C(1) << 32) + 4096, true, &mapping), -EOVERFLOW);
+    assert_int_equal(mapping_open(fd, UINT64_C(1) << 44, 4096, true, &mapping), -EOVERFLOW);
+    assert_non_null(strstr(mapping_strerror(-EOVERFLOW), "32 bits"));
+}
+
+/* Far beyond what one word counts, as the addresses of devices are. */
+static void test_far_window(void **state)
+{
+    const uint64_t far = (UINT64_C(1) << 40) + 16;
+    _cleanup_close_ int fd = memfd_create("mapping", MFD_CLOEXEC);
+    struct access access = {.offset = 4, .width = 4, .count = 1};
+    uint32_t value = 0x12345678, found = 0;
+    struct mapping mapping;
+    size_t done;
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, (off_t)far + 64), 0);
+    assert_int_equal(mapping_open(fd, far, 64, true, &mapping), 0);
+    assert_int_equal(mapping_write(&mapping, &access, &value, &done), 0);
+    assert_int_equal(pread(fd, &found, 4, (off_t)far + 4), 4);
+    assert_int_equal(found, value);
+    mapping_close(&mapping);
 }
 
 static void test_values(void **state)
@@ -163,7 +192,7 @@ static void test_no_accesses(void **state)
     mapping_close(&mapping);
 }
 
-#ifdef __x86_64__
+#ifdef X86
 /* Each instruction that touches the watched window traps: it is recorded, let through by one step, and the
  * window is closed again. So what the hardware would see is counted, not what the C text suggests. */
 enum {
@@ -246,7 +275,7 @@ static void test_one_instruction_an_access(void **state)
     _cleanup_close_ int fd = open_pages(1, 0, page, &mapping);
 
     (void)state;
-    for (unsigned width = 1; width <= 8; width *= 2) {
+    for (unsigned width = 1; width <= 8 && mapping_widths() & width; width *= 2) {
         for (size_t i = 0; i < 2 * ELEMENTS(counts); i++) {
             struct access access = {.offset = 64, .width = width, .count = counts[i / 2], .fixed = i % 2};
 
@@ -412,10 +441,11 @@ int main(void)
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_window),
             cmocka_unit_test(test_impossible_windows),
+            cmocka_unit_test(test_far_window),
             cmocka_unit_test(test_values),
             cmocka_unit_test(test_widths),
             cmocka_unit_test(test_no_accesses),
-#ifdef __x86_64__
+#ifdef X86
             cmocka_unit_test(test_one_instruction_an_access),
 #endif
             cmocka_unit_test(test_not_wider),
