@@ -29,7 +29,7 @@ struct access {
 
 static inline uint64_t access_offset(const struct access *access, size_t index)
 {
-    return access->fixed ? access->offset : access->offset + index * access->width;
+    return access->fixed ? access->offset : access->offset + (uint64_t)index * access->width;
 }
 
 #define ADDRESS_UNKNOWN UINT64_MAX

@@ -14,7 +14,7 @@
 static uint64_t last_octet(const struct operation *operation)
 {
     const struct access *access = &operation->access;
-    size_t count = access->fixed ? 1 : access->count;
+    uint64_t count = access->fixed ? 1 : access->count;
 
     return access->offset + count * access->width - 1;
 }
