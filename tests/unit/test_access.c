@@ -39,17 +39,20 @@ static void test_impossible(void **state)
             {.offset = 0, .width = 0, .count = 1},
             {.offset = 0, .width = 16, .count = 1},
             {.offset = UINT64_MAX - 2, .width = 4, .count = 1},
+            {.offset = UINT64_MAX - 15, .width = 8, .count = SIZE_MAX / 8},
+            {.offset = 0, .width = 4, .count = 0, .fixed = true},
+            /* A size_t of 32 bits has no counts that are impossible by themselves. */
             {.offset = 16, .width = 8, .count = SIZE_MAX / 8},
             {.offset = 0, .width = 8, .count = SIZE_MAX / 8 + 2},
-            {.offset = 0, .width = 4, .count = 0, .fixed = true},
     };
+    const size_t count = ELEMENTS(accesses) - (SIZE_MAX < UINT64_MAX ? 2 : 0);
     struct access_rule all[] = {RULE(.permissions = PERMISSIONS_ALL)};
     const struct access_rules rules = {all, 1};
     struct access_decision decision;
     char values[8] = {0};
 
     (void)state;
-    for (size_t i = 0; i < ELEMENTS(accesses); i++) {
+    for (size_t i = 0; i < count; i++) {
         for (enum operation_kind kind = OPERATION_READ; kind <= OPERATION_MODIFY; kind++) {
             struct operation operation = {
                     .region = &board.regions[0], .kind = kind, .access = accesses[i], .values = values};

@@ -83,7 +83,7 @@ static void test_sizes(void **state)
     (void)state;
     assert_int_equal(events_new(fixture.event, 15, &events), -EINVAL);
     assert_int_equal(events_new(fixture.event, SIZE_MAX, &events), -ENOMEM);
-    assert_int_equal(events_new(fixture.event, SIZE_MAX / sizeof(struct event), &events), -ENOMEM);
+    assert_int_equal(events_new(fixture.event, SIZE_MAX / sizeof(struct event) + 1, &events), -ENOMEM);
     assert_null(events);
 }
 

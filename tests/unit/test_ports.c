@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* backends/ports.c and backends/ioport.c. Permission is given by a stand-in for ioperm(2) (the link option
  * --wrap), and the instructions, which fault without the kernel's, are carried out by the fault's handler:
- * so each is seen, with the thread that made it, on every x86-64 machine. */
+ * so each is seen, with the thread that made it, on every x86 machine. */
 #include "test.h"
 
 #include <errno.h>
@@ -17,14 +17,12 @@
 #include "backends/ports.h"
 #include "util/cleanup.h"
 
-enum { TRACE = 32 };
-
-static struct {
-    char access[24]; /* "R 8 0x70" */
-    pthread_t thread;
-} trace[TRACE];
-static size_t traced;
-static uint8_t ports_memory[PORTS_LIMIT];
+/* A register of the processor, by the part of its name that all of the word sizes have. */
+#if defined(__x86_64__)
+#define X86(name) REG_R##name
+#elif defined(__i386__)
+#define X86(name) REG_E##name
+#endif
 
 static int ioperm_result; /* a negative errno */
 static unsigned ioperm_calls;
@@ -67,7 +65,16 @@ int __wrap_open64(const char *path, int flags, ...)
     return -1;
 }
 
-#ifdef __x86_64__
+#ifdef X86
+
+enum { TRACE = 32 };
+
+static struct {
+    char access[24]; /* "R 8 0x70" */
+    pthread_t thread;
+} trace[TRACE];
+static size_t traced;
+static uint8_t ports_memory[PORTS_LIMIT];
 
 static bool is_granted(uint16_t port, unsigned width)
 {
@@ -82,12 +89,12 @@ static bool is_granted(uint16_t port, unsigned width)
 static void handle_instruction(int number, siginfo_t *info, void *context)
 {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
-    const uint8_t *code = (const uint8_t *)registers[REG_RIP];
+    const uint8_t *code = (const uint8_t *)registers[X86(IP)];
     bool half = *code == 0x66;
     uint8_t instruction = half ? code[1] : code[0];
     unsigned width = !(instruction & 1) ? 1 : (half ? 2 : 4);
-    uint16_t port = (uint16_t)registers[REG_RDX];
-    uint32_t value = (uint32_t)registers[REG_RAX];
+    uint16_t port = (uint16_t)registers[X86(DX)];
+    uint32_t value = (uint32_t)registers[X86(AX)];
 
     (void)info;
     if ((instruction & 0xfc) != 0xec || !is_granted(port, width) || traced == TRACE) {
@@ -98,14 +105,14 @@ static void handle_instruction(int number, siginfo_t *info, void *context)
         memcpy(&ports_memory[port], &value, width);
     } else {
         memcpy(&value, &ports_memory[port], width);
-        registers[REG_RAX] = width == 4 ? (greg_t)value : (registers[REG_RAX] & ~0xff) | value;
+        registers[X86(AX)] = width == 4 ? (greg_t)value : (registers[X86(AX)] & ~0xff) | (greg_t)value;
         if (width == 2)
-            registers[REG_RAX] = (registers[REG_RAX] & ~0xffff) | value;
+            registers[X86(AX)] = (registers[X86(AX)] & ~0xffff) | (greg_t)value;
     }
     snprintf(trace[traced].access, sizeof(trace[traced].access), "%c %u 0x%x", instruction & 2 ? 'W' : 'R',
             width * 8, port);
     trace[traced++].thread = pthread_self();
-    registers[REG_RIP] += half ? 2 : 1;
+    registers[X86(IP)] += half ? 2 : 1;
 }
 
 /* In each test: cmocka puts its own handler there before. */
@@ -410,7 +417,7 @@ static void test_backend(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-#ifdef __x86_64__
+#ifdef X86
             cmocka_unit_test_setup(test_exact_accesses, set_up),
             cmocka_unit_test_setup(test_permission_of_threads, set_up),
             cmocka_unit_test_setup(test_many_ranges, set_up),
