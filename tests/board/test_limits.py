@@ -275,7 +275,8 @@ def test_clients_that_never_read(start_daemon, kind):
             connection.sendall(request * 5)
             crowd.append(connection)
         stopwatch.sleep(1)
-        assert daemon.busy_seconds(0.5) < 0.4
+        # It goes on until all buffers are full, which takes a while where encrypting is slow.
+        board.wait_for(lambda: daemon.busy_seconds(0.5) < 0.4, "clients that never read to cost nothing")
     close(crowd)
 
 
