@@ -154,8 +154,8 @@ int __init reserve_init(void)
         return r;
     }
     if (extent_count < reserve_count)
-        pr_warn("devreg: only %u of %u pieces of %u MiB could be set aside\n", extent_count, reserve_count,
-                reserve_mib);
+        pr_warn("devreg: only %u of %u pieces of %u MiB could be set aside: load the module at boot, or write 1 to /proc/sys/vm/compact_memory before\n",
+                extent_count, reserve_count, reserve_mib);
     return 0;
 }
 
