@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/principal.h"
+#include "http/certificate_time.h"
 #include "util/cleanup.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -181,15 +182,15 @@ static int read_files(
 
 static void warn(const struct tls *tls)
 {
-    time_t now = time(NULL);
+    int64_t now = time(NULL);
     struct stat information;
 
     assert(tls->current);
     if (stat(tls->settings->key, &information) == 0 && information.st_mode & S_IROTH)
         log_warning("tls.key: every user can read %s: chmod o-r", tls->settings->key);
-    if (gnutls_x509_crt_get_expiration_time(tls->current->certificate) <= now)
+    if (certificate_ends(tls->current->certificate) <= now)
         log_warning("tls.certificate: %s has expired: clients will refuse it", tls->settings->certificate);
-    if (gnutls_x509_crt_get_activation_time(tls->current->certificate) > now)
+    if (certificate_begins(tls->current->certificate) > now)
         log_warning(
                 "tls.certificate: %s is not valid yet: clients will refuse it", tls->settings->certificate);
 }
@@ -421,7 +422,7 @@ int tls_client(const struct tls_credentials *credentials, gnutls_session_t sessi
     if (r == 0)
         r = read_name(chain[0], ret_name, error);
     if (r == 0) {
-        *ret_expires = (uint64_t)gnutls_x509_crt_get_expiration_time(chain[0]);
+        *ret_expires = (uint64_t)certificate_ends(chain[0]);
         r = 1;
     }
     free_chain(chain, count);
