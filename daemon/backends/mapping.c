@@ -24,7 +24,7 @@ int mapping_open_after(
     uint64_t length;
     void *start;
 
-    if (size == 0 || __builtin_add_overflow(size, skip, &length) || length > SIZE_MAX - page ||
+    if (size == 0 || __builtin_add_overflow(size, skip, &length) || length > MAPPING_MOST - page ||
             offset > INT64_MAX || is_beyond_words(offset))
         return -EOVERFLOW;
     length = (length + page - 1) & ~(page - 1);

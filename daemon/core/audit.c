@@ -342,13 +342,17 @@ static void *run(void *argument)
 {
     struct audit *audit = argument;
     struct slot *slot;
+    uint64_t lost;
 
     while ((slot = next_slot(audit))) {
         write_lost(audit, slot->lost_before);
         write_record(audit, &slot->record);
         give_back(audit, slot);
     }
-    write_lost(audit, audit->lost);
+    pthread_mutex_lock(&audit->lock);
+    lost = audit->lost;
+    pthread_mutex_unlock(&audit->lock);
+    write_lost(audit, lost);
     if (audit->unwritten)
         log_error("audit: %" PRIu64 " records are lost: the journal did not take them in time",
                 audit->unwritten);
