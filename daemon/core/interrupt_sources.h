@@ -52,6 +52,7 @@ int source_mask(struct source *source, bool masked);
 /* Does what is owed; on the device's worker. */
 void source_pay(struct source *source);
 
+/* Forgets what is owed, as the device is closed. */
 void source_owe_nothing(struct source *source);
 
 /* What the backend said when what was owed was done, once. */
@@ -74,11 +75,11 @@ void rates_need_tick(struct interrupts *interrupts);
 
 /* The timers of storms and rates. */
 int rates_start(struct interrupts *interrupts);
-void rates_stop(struct interrupts *interrupts);
+void rates_stop(struct interrupts *interrupts); /* also of what never started */
 
 /* Waits for the device's interrupts and follows its fate; one that is open has its interrupts opened now. */
 void watched_start(struct watched *watched);
-void watched_stop(struct watched *watched);
+void watched_stop(struct watched *watched); /* also of what never started */
 
 /* What an acknowledgement says that was submitted; for struct acknowledgement. */
 void watched_acknowledged(struct acknowledgement *acknowledgement, const struct interrupt_record *record,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* core/interrupts.c: from a backend's records to events, and when there are none to be had. */
+/* core/interrupts.c and core/interrupt_watch.c: from a backend's records to events, and when there are none
+ * to be had. */
 #include "interrupts_fixture.h"
 
 #include <errno.h>

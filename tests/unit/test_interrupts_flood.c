@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* core/interrupts.c: many at once: what storms is masked, and nobody else waits. */
+/* core/interrupt_rates.c: many at once: what storms is masked, and nobody else waits. */
 #include "interrupts_fixture.h"
 
 #include <errno.h>

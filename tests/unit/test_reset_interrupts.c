@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* core/device_reset.c with core/interrupts.c: only while a device is reset nobody masks anything with it,
- * nor looks whether it is there; that is done afterwards. */
+/* core/device_reset.c with core/interrupt_source.c: only while a device is reset nobody masks anything with
+ * it, nor looks whether it is there; that is done afterwards. */
 #include "interrupts_fixture.h"
 
 #include <errno.h>
