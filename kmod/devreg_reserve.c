@@ -154,7 +154,7 @@ int __init reserve_init(void)
         return r;
     }
     if (extent_count < reserve_count)
-        pr_warn("devreg: only %u of %u pieces of %u MiB could be set aside: load the module at boot, or write 1 to /proc/sys/vm/compact_memory before\n",
+        pr_warn("devreg: only %u of %u pieces of %u MiB could be set aside; loading the module at boot, or writing 1 to /proc/sys/vm/compact_memory before, may help\n",
                 extent_count, reserve_count, reserve_mib);
     return 0;
 }

@@ -2,12 +2,10 @@
 // The end of interrupts: their device goes, is reset, or their holder is killed.
 #include "kmodtest.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static void device_goes(uint32_t kind)

@@ -3,7 +3,6 @@
 #include "kmodtest.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>

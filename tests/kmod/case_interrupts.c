@@ -3,7 +3,6 @@
 #include "kmodtest.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
