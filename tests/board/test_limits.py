@@ -277,6 +277,7 @@ def test_clients_that_never_read(start_daemon, kind):
         stopwatch.sleep(1)
         # It goes on until all buffers are full, which takes a while where encrypting is slow.
         board.wait_for(lambda: daemon.busy_seconds(0.5) < 0.4, "clients that never read to cost nothing")
+        assert daemon.busy_seconds(2) < 1.6
     close(crowd)
 
 
