@@ -23,8 +23,8 @@ from results import Results
 from riglib.common import RigError
 from table import MACHINES, TARGETS
 
-# For a boot and all cases: three times what two processors need that have nothing else to do.
-LIMIT_S = 1200
+# For a boot and all cases: many times what two processors need that have nothing else to do.
+LIMIT_S = 1800
 
 
 def pytest_addoption(parser):

@@ -15,7 +15,7 @@ COMMON = """
 -device virtio-rng-pci,addr=0x4
 """
 # maxcpus and what follows: see riglib/machine.py; init starts the other processor.
-ARGUMENTS = "loglevel=7 panic=-1 log_buf_len=4M maxcpus=1 rcupdate.rcu_cpu_stall_timeout=120 sysctl.kernel.watchdog_thresh=60"
+ARGUMENTS = "loglevel=7 panic=-1 log_buf_len=4M maxcpus=1 rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.watchdog_thresh=30"
 SERIAL_LINES = 40
 
 # What is alone behind each bridge, so that it can be reset (kmodtest.h).

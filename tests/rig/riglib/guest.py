@@ -18,7 +18,7 @@ SSH_OPTIONS = {
     "BatchMode": "yes", "IdentityFile": "key", "IdentitiesOnly": "yes", "UserKnownHostsFile": "known_hosts",
     "GlobalKnownHostsFile": "/dev/null", "StrictHostKeyChecking": "yes", "HostKeyAlias": HOST_ALIAS,
     "HostKeyAlgorithms": "ssh-ed25519", "KexAlgorithms": "curve25519-sha256",
-    "Ciphers": "chacha20-poly1305@openssh.com", "ConnectTimeout": "60", "LogLevel": "ERROR",
+    "Ciphers": "chacha20-poly1305@openssh.com", "LogLevel": "ERROR",
     "ControlPath": "ssh.sock", "ControlMaster": "no",
 }
 
@@ -65,9 +65,11 @@ class Guest:
             if self._ssh(["-O", "check"], quiet=True).returncode == 0:
                 return
             limit = time.monotonic() + timeout_s
+            patience = ["-o", f"ConnectTimeout={max(1, min(round(timeout_s), 60))}"]
             while True:
                 # -f returns when the connection stands; the process that then keeps it holds none of our files.
-                opened = self._ssh(["-f", "-N", "-o", "ControlMaster=yes", "-o", "ControlPersist=yes"], quiet=True)
+                opened = self._ssh(["-f", "-N", *patience, "-o", "ControlMaster=yes", "-o", "ControlPersist=yes"],
+                                   quiet=True)
                 if opened.returncode == 0:
                     return
                 if time.monotonic() > limit:
