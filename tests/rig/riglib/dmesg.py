@@ -17,7 +17,7 @@ TROUBLE = re.compile("|".join((
     r"recursive locking", r"circular locking", r"lock inversion", r"inconsistent lock state", r"lock order",
     r"[Ii]nvalid wait context", r"bad unlock balance", r"held lock freed", r"lock(?:s)? (?:still )?held",
     r"suspicious RCU", r"sleeping function called", r"scheduling while atomic", r"blocked for more than",
-    r"soft lockup", r"hard LOCKUP", r"rcu.*stall", r"irq \d+: nobody cared", r"already-free IRQ",
+    r"soft lockup", r"hard LOCKUP", r"rcu.*detected (?:expedited )?stall", r"irq \d+: nobody cared", r"already-free IRQ",
     r"cannot create duplicate", r"tried to init an initialized object", r"does not have a release\(\) function",
     r"page allocation failure", r"memory leak",
 )))
