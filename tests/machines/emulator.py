@@ -7,15 +7,14 @@ import threading
 
 from riglib import cpio
 from riglib.common import RigError
-from riglib.machine import TEST_DEVICES, TEST_OBJECTS, platform_device
+from riglib.machine import EMULATED, TEST_DEVICES, TEST_OBJECTS, platform_device
 
 COMMON = """
 -no-user-config -nodefaults -display none -no-reboot -accel tcg,thread=multi -smp 2 -m 768
 -chardev file,id=console,path=/dev/stdout,logfile=serial.log -serial chardev:console
 -device virtio-rng-pci,addr=0x4
 """
-# maxcpus and what follows: see riglib/machine.py; init starts the other processor.
-ARGUMENTS = "loglevel=7 panic=-1 log_buf_len=4M maxcpus=1 rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.watchdog_thresh=30"
+ARGUMENTS = f"{EMULATED} loglevel=7 log_buf_len=4M"     # init starts the other processor
 SERIAL_LINES = 40
 
 # What is alone behind each bridge, so that it can be reset (kmodtest.h).

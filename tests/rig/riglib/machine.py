@@ -63,16 +63,18 @@ TEST_DEVICES = [
 ]
 TEST_OBJECTS = ["memory-backend-ram,id=ivshmem-memory,size=8M,share=on"]
 
+# What every guest's kernel is told, of any machine. One processor until the rig starts the others: a kernel that starts
+# rewrites its own instructions, and while a second emulated processor runs these, the breakpoint of such a place sometimes
+# outlives its removal there (QEMU 7.2: "Oops: int3"). A host that stops for half a minute is no fault of the guest's
+# (rcu_cpu_stall_timeout, watchdog_thresh).
+EMULATED = "panic=-1 maxcpus=1 rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.watchdog_thresh=30"
+
 # mitigations and tsc: guarding against, and doubting, an emulated processor only costs time. no_timer_check: on a busy
-# host too few of the ticks that it counts arrive, and the guest ends there. One processor until rig-processors.service: a
-# kernel that starts rewrites its own instructions, and while a second emulated processor runs these, the breakpoint of
-# such a place sometimes outlives its removal there (QEMU 7.2: "Oops: int3"). noreplace-smp: nor need the
-# second one have the locks rewritten. A host that stops for half a minute is no fault of the guest's
-# (rcu_cpu_stall_timeout, watchdog_thresh). A fixed machine ID, as systemd takes a start without one for the first and
-# sets up everything again.
-KERNEL_ARGUMENTS = """
-console=ttyS0 loglevel=5 panic=-1 mitigations=off tsc=reliable no_timer_check maxcpus=1 noreplace-smp net.ifnames=0
-rcupdate.rcu_cpu_stall_timeout=60 sysctl.kernel.watchdog_thresh=30
+# host too few of the ticks that it counts arrive, and the guest ends there. noreplace-smp: the
+# second processor need not have the locks rewritten when it starts. A fixed machine ID, as systemd takes a start without
+# one for the first and sets up everything again.
+KERNEL_ARGUMENTS = f"""
+{EMULATED} console=ttyS0 loglevel=5 mitigations=off tsc=reliable no_timer_check noreplace-smp net.ifnames=0
 modprobe.blacklist=e1000e systemd.machine_id=64657672656772696700000000000001 systemd.show_status=auto
 """
 
